@@ -1,0 +1,68 @@
+//! Every test of the project, and the lints.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::build;
+use crate::clients;
+use crate::command;
+use crate::paths::Paths;
+use crate::setup;
+use crate::toolchain::Toolchain;
+
+/// Builds everything and runs: the native tests (units, and end to end against
+/// the real binary), the guests' unit tests inside wasm, and the foreign
+/// clients, which the end-to-end tests start.
+pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
+    build::all(paths)?;
+    let python = clients::python(paths)?;
+    println!("Testing the host, and the whole end to end");
+    command::run(
+        Command::new("cargo")
+            .current_dir(&paths.root)
+            .env("LAKEHOUSE_BIN", paths.binary())
+            .env("LAKEHOUSE_PLUGINS", paths.plugins())
+            .env("LAKEHOUSE_TEST_PYTHON", python)
+            .args(["test", "--release", "--workspace", "--exclude", "xtask", "--no-fail-fast"])
+            .args(filter),
+    )?;
+    println!("Testing the guests");
+    guests(paths, &setup::run(paths)?, filter)
+}
+
+/// Unit tests of the guest crates, run as components by a small runner.
+fn guests(paths: &Paths, toolchain: &Toolchain, filter: Option<&str>) -> Result<()> {
+    command::run(
+        toolchain
+            .cargo(paths, "test")
+            .env(
+                "CARGO_TARGET_WASM32_WASIP2_RUNNER",
+                paths.target.join("release/guest-test-runner"),
+            )
+            .args(["--workspace", "--no-fail-fast", "--lib"])
+            .args(filter),
+    )
+}
+
+/// Formatting and clippy of both workspaces; warnings are errors.
+pub fn lint(paths: &Paths) -> Result<()> {
+    let toolchain = setup::run(paths)?;
+    for folder in [paths.root.clone(), paths.plugins()] {
+        command::run(
+            Command::new("cargo")
+                .current_dir(folder)
+                .args(["fmt", "--all", "--check"]),
+        )?;
+    }
+    command::run(
+        Command::new("cargo")
+            .current_dir(&paths.root)
+            .args(["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    )?;
+    command::run(
+        toolchain
+            .cargo(paths, "clippy")
+            .args(["--workspace", "--all-targets", "--", "-D", "warnings"]),
+    )
+}
