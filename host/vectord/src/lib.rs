@@ -1,0 +1,1 @@
+//! The vector service: durable nearest-neighbour indexes.

@@ -1,0 +1,142 @@
+//! What goes in and comes out of the service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::filter::Filter;
+
+/// How far two vectors are apart. Smaller is nearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distance {
+    /// 1 - cos of the angle, 0 to 2.
+    Cosine,
+    /// Squared Euclidean.
+    L2,
+    /// Negative inner product.
+    Dot,
+}
+
+impl fmt::Display for Distance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cosine => "cosine",
+            Self::L2 => "l2",
+            Self::Dot => "dot",
+        })
+    }
+}
+
+/// An index to make.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexSpec {
+    /// 1 to 128 of `A-Z a-z 0-9 _ . -`, not starting with a dot.
+    pub name: String,
+    /// Components of every vector, 1 to [`MAX_DIMENSION`](crate::MAX_DIMENSION).
+    pub dimension: usize,
+    /// How vectors compare.
+    pub distance: Distance,
+    /// Links of a graph node, 2 to [`MAX_M`](crate::MAX_M); 16 when left out.
+    #[serde(default)]
+    pub m: Option<usize>,
+    /// Candidates looked at for a new graph node, 1 to
+    /// [`MAX_EF`](crate::MAX_EF); 200 when left out.
+    #[serde(default)]
+    pub ef_construction: Option<usize>,
+}
+
+/// An index as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IndexInfo {
+    /// Its name.
+    pub name: String,
+    /// Components of every vector in it.
+    pub dimension: usize,
+    /// How vectors compare.
+    pub distance: Distance,
+    /// Links of a graph node.
+    pub m: usize,
+    /// Candidates looked at for a new graph node.
+    pub ef_construction: usize,
+    /// Live items.
+    pub count: u64,
+    /// Segments, those without a graph included.
+    pub segments: usize,
+    /// Bytes on disk: log and segment files.
+    pub bytes: u64,
+}
+
+/// An index that could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DamagedIndex {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with which file.
+    pub detail: String,
+}
+
+/// One item to add or replace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// 1 to [`MAX_ID`](crate::MAX_ID) bytes.
+    pub id: String,
+    /// As many finite numbers as the index has dimensions.
+    pub vector: Vec<f32>,
+    /// A JSON object as text; `None` keeps what was there, `{}` clears it.
+    pub metadata: Option<String>,
+}
+
+/// What an addition did, counting every id once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Added {
+    /// Ids that were new.
+    pub added: u64,
+    /// Ids that were there and got a new vector.
+    pub updated: u64,
+}
+
+/// What to search for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// As many finite numbers as the index has dimensions.
+    pub vector: Vec<f32>,
+    /// Results wanted, 1 to [`MAX_K`](crate::MAX_K). All of them come back
+    /// whenever that many live items match.
+    pub k: usize,
+    /// Candidates kept while walking a graph, 1 to
+    /// [`MAX_EF`](crate::MAX_EF); more finds more of the true nearest.
+    /// At least `k` is used.
+    pub ef: Option<usize>,
+    /// Only items whose metadata match.
+    pub filter: Option<Filter>,
+    /// Whether the hits carry their vectors.
+    pub with_vectors: bool,
+}
+
+/// One item found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The item.
+    pub id: Arc<str>,
+    /// Its distance from the query, computed from the stored vector in
+    /// double precision and then rounded.
+    pub distance: f32,
+    /// Its metadata as it came, a JSON object as text.
+    pub metadata: Option<Arc<str>>,
+    /// Its vector, if the query asked for it.
+    pub vector: Option<Vec<f32>>,
+}
+
+/// One item as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredItem {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its vector as it came.
+    pub vector: Vec<f32>,
+    /// Its metadata as it came, a JSON object as text.
+    pub metadata: Option<Arc<str>>,
+}
