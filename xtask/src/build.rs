@@ -27,7 +27,14 @@ pub fn all(paths: &Paths) -> Result<()> {
             .current_dir(&paths.root)
             // The whole workspace, as for the tests: a single package would resolve
             // other features for shared dependencies and build them again.
-            .args(["build", "--release", "--workspace", "--exclude", "xtask", "--bins"]),
+            .args([
+                "build",
+                "--release",
+                "--workspace",
+                "--exclude",
+                "xtask",
+                "--bins",
+            ]),
     )
 }
 
@@ -78,7 +85,10 @@ pub fn clean(paths: &Paths) -> Result<()> {
     for folder in [paths.plugins(), paths.plugins().join("examples")] {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "wasm") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+            {
                 println!("    removing {}", path.display());
                 fs::remove_file(&path)?;
             }

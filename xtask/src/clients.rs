@@ -35,13 +35,7 @@ pub fn python(paths: &Paths) -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    let venv = || {
-        command::run(
-            Command::new("python3")
-                .args(["-m", "venv"])
-                .arg(&folder),
-        )
-    };
+    let venv = || command::run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
     if venv().is_err() {
         apt_install(&["python3-venv"])?;
         venv()?;

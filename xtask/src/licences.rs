@@ -18,7 +18,14 @@ pub fn check(paths: &Paths) -> Result<()> {
         println!("Installing cargo-deny {CARGO_DENY}");
         command::run(
             Command::new("cargo")
-                .args(["install", "--locked", "--quiet", "cargo-deny", "--version", CARGO_DENY])
+                .args([
+                    "install",
+                    "--locked",
+                    "--quiet",
+                    "cargo-deny",
+                    "--version",
+                    CARGO_DENY,
+                ])
                 .arg("--root")
                 .arg(&folder)
                 .env("CARGO_TARGET_DIR", paths.tools().join("build")),
@@ -32,9 +39,9 @@ pub fn check(paths: &Paths) -> Result<()> {
             Command::new(&deny)
                 .arg("--manifest-path")
                 .arg(manifest)
-                .args(["--locked", "check", "--config"])
+                .arg("--config")
                 .arg(paths.root.join("deny.toml"))
-                .args(["licenses", "bans", "sources"]),
+                .args(["--locked", "check", "licenses", "bans", "sources"]),
         )?;
     }
     Ok(())

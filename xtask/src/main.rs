@@ -21,7 +21,10 @@ use clap::{Parser, Subcommand};
 use crate::paths::Paths;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Set up, build, run, test and measure Lakehouse")]
+#[command(
+    name = "cargo xtask",
+    about = "Set up, build, run, test and measure Lakehouse"
+)]
 struct Args {
     #[command(subcommand)]
     task: Task,

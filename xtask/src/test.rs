@@ -24,7 +24,14 @@ pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
             .env("LAKEHOUSE_BIN", paths.binary())
             .env("LAKEHOUSE_PLUGINS", paths.plugins())
             .env("LAKEHOUSE_TEST_PYTHON", python)
-            .args(["test", "--release", "--workspace", "--exclude", "xtask", "--no-fail-fast"])
+            .args([
+                "test",
+                "--release",
+                "--workspace",
+                "--exclude",
+                "xtask",
+                "--no-fail-fast",
+            ])
             .args(filter),
     )?;
     println!("Testing the guests");
@@ -55,14 +62,20 @@ pub fn lint(paths: &Paths) -> Result<()> {
                 .args(["fmt", "--all", "--check"]),
         )?;
     }
-    command::run(
-        Command::new("cargo")
-            .current_dir(&paths.root)
-            .args(["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    )?;
-    command::run(
-        toolchain
-            .cargo(paths, "clippy")
-            .args(["--workspace", "--all-targets", "--", "-D", "warnings"]),
-    )
+    command::run(Command::new("cargo").current_dir(&paths.root).args([
+        "clippy",
+        "--release",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    command::run(toolchain.cargo(paths, "clippy").args([
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }

@@ -96,7 +96,10 @@ impl Toolchain {
             .lines()
             .find_map(|line| line.strip_prefix("host: "))
             .context("rustc -vV names no host")?;
-        let linkers = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin");
+        let linkers = Path::new(&sysroot)
+            .join("lib/rustlib")
+            .join(host)
+            .join("bin");
         let mut folders = vec![linkers.clone(), linkers.join("gcc-ld")];
         folders.extend(std::env::split_paths(
             &std::env::var_os("PATH").unwrap_or_default(),
@@ -184,7 +187,13 @@ fn thread_stubs(folder: &Path) -> Result<PathBuf> {
     fs::write(&source, THREAD_STUBS)?;
     command::run(
         Command::new("clang")
-            .args(["--target=wasm32-wasi", "-isystem", "/usr/include/wasm32-wasi", "-O2", "-c"])
+            .args([
+                "--target=wasm32-wasi",
+                "-isystem",
+                "/usr/include/wasm32-wasi",
+                "-O2",
+                "-c",
+            ])
             .arg(&source)
             .arg("-o")
             .arg(&object),
