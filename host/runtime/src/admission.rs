@@ -1,0 +1,82 @@
+//! How many requests run at once, how many wait, and for how long.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
+
+use crate::{CallError, Limits};
+
+/// The places of one plugin.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    places: Semaphore,
+    taken: AtomicUsize,
+    waiting: AtomicUsize,
+    queue: usize,
+    wait: Duration,
+}
+
+/// Leaves the queue however the wait ends.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Admission {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            places: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            taken: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            queue: limits.queue,
+            wait: limits.queue_wait,
+        }
+    }
+
+    /// Takes a place, which [`Admission::release`] frees.
+    ///
+    /// # Errors
+    /// [`CallError::Saturated`] if the queue is full or the wait too long,
+    /// [`CallError::Timeout`] if the deadline comes first.
+    pub(crate) async fn admit(&self, deadline: Instant) -> Result<(), CallError> {
+        if let Ok(place) = self.places.try_acquire() {
+            place.forget();
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        let saturated = CallError::Saturated {
+            retry_after: Duration::from_secs(1),
+        };
+        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if ahead >= self.queue {
+            return Err(saturated);
+        }
+        let patience = Instant::now() + self.wait;
+        match timeout_at(patience.min(deadline).into(), self.places.acquire()).await {
+            Ok(Ok(place)) => {
+                place.forget();
+                self.taken.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(saturated),
+            Err(_) if deadline <= patience => Err(CallError::Timeout),
+            Err(_) => Err(saturated),
+        }
+    }
+
+    pub(crate) fn release(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+        self.places.add_permits(1);
+    }
+
+    /// Requests that run or wait.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.taken.load(Ordering::Relaxed) + self.waiting.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,146 @@
+//! Compiled code on disk.
+//!
+//! One file a component, named by the SHA-256 of the component, by what the engine's
+//! settings and version make of compiled code, and by a checksum of the file itself:
+//! a file that was cut or damaged no longer has its name, and is compiled anew.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// Reads of the checksum.
+const BLOCK: usize = 256 << 10;
+const SUFFIX: &str = ".cwasm";
+
+/// The folder of compiled code, for one engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+    engine: String,
+}
+
+impl Cache {
+    pub(crate) fn new(folder: &Path, engine: &Engine) -> Self {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self {
+            folder: folder.to_owned(),
+            engine: format!("{:016x}", hasher.finish()),
+        }
+    }
+
+    /// Compiled code of a component; says whether it was there already.
+    ///
+    /// # Errors
+    /// Those of compiling. Trouble with the folder is logged and costs the caching.
+    pub(crate) fn load(
+        &self,
+        engine: &Engine,
+        component: &[u8],
+        digest: &str,
+    ) -> wasmtime::Result<(Component, bool)> {
+        if let Some(code) = self.find(engine, digest) {
+            return Ok((code, true));
+        }
+        let code = engine.precompile_component(component)?;
+        match self.write(digest, &code) {
+            Ok(path) => match open(engine, &path) {
+                Ok(component) => return Ok((component, false)),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "compiled code cannot be read back");
+                }
+            },
+            Err(error) => {
+                tracing::warn!(folder = %self.folder.display(), %error, "compiled code is not cached");
+            }
+        }
+        // SAFETY: the bytes were made by this engine a moment ago and never left memory.
+        let component = unsafe { Component::deserialize(engine, &code)? };
+        Ok((component, false))
+    }
+
+    fn find(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let prefix = format!("{digest}-{}-", self.engine);
+        for entry in fs::read_dir(&self.folder).ok()?.flatten() {
+            let name = entry.file_name();
+            let Some(sum) = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(SUFFIX))
+            else {
+                continue;
+            };
+            let path = entry.path();
+            match checksum(&path) {
+                Ok(found) if found == sum => match open(engine, &path) {
+                    Ok(component) => return Some(component),
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), %error, "compiled code of another make: compiling anew");
+                    }
+                },
+                Ok(_) => {
+                    tracing::warn!(path = %path.display(), "compiled code is damaged: compiling anew");
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "compiled code cannot be read: compiling anew");
+                }
+            }
+            let _ = fs::remove_file(&path);
+        }
+        None
+    }
+
+    /// Writes beside and renames, so that a file is there whole or not at all. Files
+    /// of the same component for other engines are left over from an upgrade.
+    fn write(&self, digest: &str, code: &[u8]) -> io::Result<PathBuf> {
+        fs::create_dir_all(&self.folder)?;
+        let sum = format!("{:08x}", crc32fast::hash(code));
+        let name = format!("{digest}-{}-{sum}{SUFFIX}", self.engine);
+        let path = self.folder.join(&name);
+        let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
+        let written = (|| {
+            let mut file = File::create(&temporary)?;
+            file.write_all(code)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)
+        })();
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written?;
+        for entry in fs::read_dir(&self.folder)?.flatten() {
+            let stale = entry.file_name().to_str().is_some_and(|other| {
+                other != name && other.starts_with(digest) && other.ends_with(SUFFIX)
+            });
+            if stale {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(path)
+    }
+}
+
+fn open(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file is code that will run in this process, so it must be what this
+    // host wrote. Its folder belongs to the host alone (as `RuntimeConfig::cache_dir`
+    // demands), the caller has compared its checksum, against accidents, and wasmtime
+    // checks that version and settings are this engine's. It is replaced by renaming
+    // and never written to in place, so the mapping does not change under the engine.
+    unsafe { Component::deserialize_file(engine, path) }
+}
+
+fn checksum(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = crc32fast::Hasher::new();
+    let mut block = vec![0; BLOCK];
+    loop {
+        match file.read(&mut block)? {
+            0 => break,
+            read => hasher.update(&block[..read]),
+        }
+    }
+    Ok(format!("{:08x}", hasher.finalize()))
+}

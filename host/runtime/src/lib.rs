@@ -1,0 +1,47 @@
+//! The plugin runtime: load, check, link, limit, pool and call WebAssembly components.
+//!
+//! It knows nothing of lakehouses. A [`Runtime`] holds plugins, each a component
+//! read from a file as its [`PluginSpec`] says. What a component may import beside
+//! WASI comes from [`Capability`]s and must be granted. Two things can be asked of a
+//! plugin: to answer an HTTP request ([`Runtime::handle`]) and to run a typed export
+//! ([`Runtime::call`]).
+//!
+//! What holds for both, whatever a guest does:
+//!
+//! - One request at a time runs in an instance, so a trap costs one request.
+//! - A request ends at its deadline, a spinning guest included: guests yield on every
+//!   epoch tick, and the store of one that is over its time is dropped.
+//! - A caller that goes away takes its guest with it.
+//! - Memory is bounded for each instance and over all of them; a refused growth is a
+//!   failed `memory.grow` in the guest.
+
+mod admission;
+mod body;
+mod cache;
+mod capability;
+mod check;
+mod engine;
+mod error;
+mod hooks;
+mod limiter;
+mod load;
+mod metrics;
+mod output;
+mod plugin;
+mod pool;
+mod runtime;
+mod spec;
+mod state;
+mod status;
+mod ticket;
+mod trap;
+mod worker;
+
+pub use body::{Body, BodyError};
+pub use capability::{Capability, Extensions};
+pub use error::{CallError, Error};
+pub use metrics::{LATENCY_BUCKETS, PluginMetrics};
+pub use runtime::Runtime;
+pub use spec::{Limits, PluginSpec, RuntimeConfig};
+pub use state::{CallContext, State};
+pub use status::{PluginState, PluginStatus};

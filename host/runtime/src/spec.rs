@@ -1,0 +1,88 @@
+//! What the runtime and each plugin are configured with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One plugin as configured.
+#[derive(Debug, Clone, Default)]
+pub struct PluginSpec {
+    /// The name it is called by, in logs and metrics too.
+    pub name: String,
+    /// The component's file.
+    pub path: PathBuf,
+    /// What one request and one instance may use.
+    pub limits: Limits,
+    /// The table `grants` of its section, as JSON: capability to what is granted of
+    /// it. Null or `{}` grants nothing.
+    pub grants: serde_json::Value,
+    /// What the guest reads through `wasi:config/store`.
+    pub config: BTreeMap<String, String>,
+    /// The guest's environment variables, all of them.
+    pub env: BTreeMap<String, String>,
+    /// Host folder that the guest sees as `/tmp`, emptied when the plugin is first
+    /// loaded; none leaves the guest without a file system.
+    pub scratch: Option<PathBuf>,
+}
+
+/// What one plugin may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of linear memory an instance may hold, over all its memories.
+    pub memory: u64,
+    /// Wall clock from a request's arrival to the last byte of its response.
+    pub deadline: Duration,
+    /// Requests at once; typed calls are counted by themselves, to the same number.
+    pub concurrency: usize,
+    /// Requests that may wait when `concurrency` is reached; more are turned away.
+    pub queue: usize,
+    /// The longest that one of them waits.
+    pub queue_wait: Duration,
+    /// Requests an instance serves before it is thrown away; 0 or 1 makes a fresh
+    /// instance for each.
+    pub reuse: u32,
+    /// How long an instance is kept without work.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 512 << 20,
+            deadline: Duration::from_secs(60),
+            concurrency: 64,
+            queue: 256,
+            queue_wait: Duration::from_secs(10),
+            reuse: 512,
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What all plugins share.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// Folder for compiled code; made if it is not there. Whoever can write to it can
+    /// run code in this process: it must belong to the host alone.
+    pub cache_dir: PathBuf,
+    /// Instances of all plugins together, running and idle.
+    pub instances: u32,
+    /// Bytes of linear memory of all instances together.
+    pub total_memory: u64,
+    /// Bytes of stack that WebAssembly code may use; deeper recursion traps.
+    pub stack: usize,
+    /// How often running guests are made to give way to others.
+    pub tick: Duration,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            cache_dir: PathBuf::from("data/cache"),
+            instances: 1000,
+            total_memory: 16 << 30,
+            stack: 8 << 20,
+            tick: Duration::from_millis(5),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What an instance's store holds.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_config::WasiConfig;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::hooks::Hooks;
+use crate::limiter::Limiter;
+use crate::output::{Output, Stream};
+use crate::plugin::Shared;
+use crate::{Extensions, PluginSpec};
+
+/// Host objects (streams, pollables, ..) that one guest may hold at once.
+const RESOURCES: usize = 1 << 20;
+
+/// What a call on behalf of a request inherits from it.
+#[derive(Debug, Clone, Default)]
+pub struct CallContext {
+    /// When the request ends.
+    pub deadline: Option<Instant>,
+    /// Its id.
+    pub request_id: Option<Arc<str>>,
+}
+
+/// What an instance's store holds.
+pub struct State {
+    plugin: Arc<Shared>,
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    limiter: Limiter,
+    context: CallContext,
+}
+
+impl State {
+    /// What capabilities prepared for this plugin.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.plugin.extensions
+    }
+
+    /// The resources that the guest holds.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    /// The plugin as configured.
+    #[must_use]
+    pub fn plugin(&self) -> &PluginSpec {
+        &self.plugin.spec
+    }
+
+    /// The id of the request being served.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.context.request_id.as_deref()
+    }
+
+    /// When the request being served ends.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.context.deadline
+    }
+
+    /// What a call that is made for this request inherits.
+    #[must_use]
+    pub fn context(&self) -> CallContext {
+        self.context.clone()
+    }
+
+    pub(crate) fn set_context(&mut self, context: CallContext) {
+        self.context = context;
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.plugin.stats.instance_gone();
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("plugin", &self.plugin.spec.name)
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
+    }
+}
+
+/// Everything that needs no grant beside capabilities: WASI 0.2 and 0.3 with nothing
+/// behind files, sockets and arguments, `wasi:http` and `wasi:config`.
+pub(crate) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    wasmtime_wasi_config::add_to_linker(linker, |state: &mut State| {
+        WasiConfig::from(&state.plugin.variables)
+    })
+}
+
+/// A store for one instance of a plugin.
+pub(crate) fn new_store(plugin: &Arc<Shared>) -> wasmtime::Result<Store<State>> {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.stdout(Output::new(Arc::clone(plugin), Stream::Out))
+        .stderr(Output::new(Arc::clone(plugin), Stream::Err))
+        .envs(&plugin.environment)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    if let Some(scratch) = &plugin.spec.scratch {
+        wasi.preopened_dir(scratch, "/tmp", FsPerms::ReadWrite)?;
+    }
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES);
+    plugin.stats.instance_made();
+    let mut store = Store::new(
+        &plugin.engine,
+        State {
+            plugin: Arc::clone(plugin),
+            table,
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            hooks: Hooks,
+            limiter: Limiter::new(Arc::clone(&plugin.budget), plugin.spec.limits.memory),
+            context: CallContext::default(),
+        },
+    );
+    store.limiter(|state| &mut state.limiter);
+    // Tokio's own yield lets the thread look after its sockets and timers before the
+    // guest goes on; a plain one would let guests that compute starve them.
+    store.epoch_deadline_callback(|_| {
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(tokio::task::yield_now()),
+        ))
+    });
+    store.set_epoch_deadline(1);
+    Ok(store)
+}

@@ -1,0 +1,230 @@
+//! The workers of `wasmtime-wasi-http`'s handler: each owns one instance, serves one
+//! request at a time with it, and ends when the instance is used up, idle for too
+//! long, over its deadline, or of no more use to its caller.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::time::Sleep;
+use wasmtime::{Store, StoreContextMut, format_err};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::handler::{
+    HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+};
+
+use crate::plugin::Shared;
+use crate::state::{CallContext, State, new_store};
+use crate::ticket::{Failure, Ticket};
+use crate::trap;
+
+/// Makes instances for HTTP requests.
+pub(crate) struct Http {
+    shared: Arc<Shared>,
+    proxy: ProxyPre<State>,
+}
+
+impl Http {
+    pub(crate) fn new(shared: Arc<Shared>, proxy: ProxyPre<State>) -> Self {
+        Self { shared, proxy }
+    }
+}
+
+impl HandlerState for Http {
+    type StoreData = State;
+    type WorkerExpiration = Expiration;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<State, Expiration, Worker>> {
+        let shared = &self.shared;
+        let mut store = new_store(shared)?;
+        let limits = &shared.spec.limits;
+        let proxy = tokio::time::timeout(limits.deadline, self.proxy.instantiate_async(&mut store))
+            .await
+            .map_err(|_| {
+                format_err!("an instance takes longer to start than a request may take")
+            })??;
+        let current = Arc::new(Current::default());
+        Ok(Instance {
+            store,
+            proxy,
+            view: State::http,
+            expiration: Expiration {
+                shared: Arc::clone(shared),
+                current: Arc::clone(&current),
+                alarm: None,
+            },
+            state: Worker {
+                shared: Arc::clone(shared),
+                current,
+                background: matches!(self.proxy, ProxyPre::P3(_)),
+            },
+        })
+    }
+}
+
+/// The request that an instance serves now.
+#[derive(Default)]
+struct Current(Mutex<Option<Arc<Ticket>>>);
+
+impl Current {
+    fn get(&self) -> Option<Arc<Ticket>> {
+        self.0.lock().clone()
+    }
+
+    /// The worker is through with its request.
+    fn settle(&self) {
+        if let Some(ticket) = self.0.lock().take() {
+            ticket.settle();
+        }
+    }
+}
+
+/// Decides what a worker takes on, and reports how it went.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    current: Arc<Current>,
+    /// The guest writes the body after it has returned the head, as with `wasi:http`
+    /// 0.3; with 0.2 nothing of it runs any more once its handler has returned.
+    background: bool,
+}
+
+impl WorkerState for Worker {
+    type StoreData = State;
+    type RequestData = Arc<Ticket>;
+
+    fn should_accept_request(&self, running: usize, served: usize) -> ShouldAccept {
+        if running > 0 {
+            return ShouldAccept::No;
+        }
+        if served >= self.shared.spec.limits.reuse.max(1) as usize {
+            if !self.background {
+                self.current.settle();
+            }
+            return ShouldAccept::Never;
+        }
+        if self.background
+            && self
+                .current
+                .get()
+                .is_some_and(|ticket| !ticket.is_delivered())
+        {
+            return ShouldAccept::No;
+        }
+        self.current.settle();
+        ShouldAccept::Yes
+    }
+
+    fn on_request_start(
+        &self,
+        mut store: StoreContextMut<'_, State>,
+        ticket: Arc<Ticket>,
+        _task: wasmtime::component::GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        store.data_mut().set_context(CallContext {
+            deadline: Some(ticket.deadline),
+            request_id: Some(Arc::clone(&ticket.request_id)),
+        });
+        *self.current.0.lock() = Some(ticket);
+        // Deadlines are kept by `Expiration`, which also sees guests that spin.
+        Box::pin(std::future::pending())
+    }
+
+    fn drop(&self, store: Store<State>, result: wasmtime::Result<()>) {
+        self.report(result.err());
+        self.current.settle();
+        drop(store);
+    }
+}
+
+impl Worker {
+    /// Logs why an instance ended early, and leaves it with the request it served.
+    fn report(&self, error: Option<wasmtime::Error>) {
+        let plugin = self.shared.spec.name.as_str();
+        let ticket = self.current.get();
+        let request_id = ticket.as_ref().map(|ticket| &*ticket.request_id);
+        match (ticket.as_ref().and_then(|ticket| ticket.failure()), error) {
+            (Some(Failure::Timeout), _) => {
+                let limit = self.shared.spec.limits.deadline;
+                tracing::warn!(plugin, request_id, ?limit, "stopped at its deadline");
+                self.shared.stats.timeout();
+            }
+            (Some(Failure::Cancelled), _) => {
+                tracing::debug!(plugin, request_id, "stopped: the client went away");
+            }
+            (_, Some(error)) => {
+                let trap = trap::describe(&error);
+                tracing::error!(plugin, request_id, trap, "trapped");
+                self.shared.stats.trap();
+                if let Some(ticket) = &ticket {
+                    ticket.fail(Failure::Trap(trap));
+                }
+            }
+            (_, None) => {}
+        }
+    }
+}
+
+/// Ends a worker. Polled whenever its guest waits or gives way.
+pub(crate) struct Expiration {
+    shared: Arc<Shared>,
+    current: Arc<Current>,
+    /// Set to the first moment that could matter, and looked at again when it comes:
+    /// most requests are long gone by then and never touch the timer.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Expiration {
+    fn is_due(&mut self, cx: &mut Context<'_>, due: Option<Instant>) -> bool {
+        let Some(due) = due else { return false };
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+        if due < alarm.deadline().into_std() {
+            alarm.as_mut().reset(due.into());
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return true;
+            }
+            alarm.as_mut().reset(due.into());
+        }
+        false
+    }
+}
+
+impl WorkerExpiration for Expiration {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        status: WorkerStatus,
+        since: Instant,
+    ) -> Poll<()> {
+        let this = &mut *self;
+        let Some(ticket) = this.current.get() else {
+            let wait = match status {
+                WorkerStatus::Idle if this.shared.is_closed() => Duration::ZERO,
+                WorkerStatus::Idle => this.shared.spec.limits.idle,
+                WorkerStatus::Requests | WorkerStatus::PostReturn => {
+                    this.shared.spec.limits.deadline
+                }
+            };
+            return match this.is_due(cx, since.checked_add(wait)) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
+        };
+        ticket.worker.register(cx.waker());
+        if ticket.is_cancelled() {
+            ticket.fail(Failure::Cancelled);
+            return Poll::Ready(());
+        }
+        if this.is_due(cx, Some(ticket.deadline)) {
+            ticket.fail(Failure::Timeout);
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
