@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn equality_ranges_and_sets() {
-        let item = json!({"kind": "a", "n": 5, "deep": {"x": [1, 2.0]}, "big": 9007199254740993_u64});
+        let item =
+            json!({"kind": "a", "n": 5, "deep": {"x": [1, 2.0]}, "big": 9007199254740993_u64});
         for yes in [
             json!({}),
             json!({"kind": "a", "n": 5.0}),

@@ -8,9 +8,13 @@ const LANES: usize = 32;
 
 #[inline(always)]
 fn dot_lanes<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
-    fold_lanes(a, b, |sum, x, y| {
-        if FMA { x.mul_add(y, sum) } else { x * y + sum }
-    })
+    fold_lanes(
+        a,
+        b,
+        |sum, x, y| {
+            if FMA { x.mul_add(y, sum) } else { x * y + sum }
+        },
+    )
 }
 
 #[inline(always)]

@@ -1,1 +1,45 @@
 //! The vector service: durable nearest-neighbour indexes.
+//!
+//! An index is a list of segments. A write goes to the write-ahead log, is
+//! flushed together with the writes of whoever else waits, and becomes a small
+//! segment that searches look through row by row. In the background such
+//! segments are sealed: one file with a navigable graph, never changed after.
+//! Replaced and deleted rows are marked dead, with the write that killed them;
+//! merges leave them out and keep the segments few. Readers take the list as
+//! it stands and never wait for writers or builders.
+//!
+//! On disk, `<name>~<number>/` holds `manifest.json` (parameters, segments,
+//! where the log begins), `segment-*.bin` and `log-*.bin`, each with CRC-32C
+//! checksums. Opening reads them all, replays the log, drops a torn end with a
+//! warning, and refuses damage to acknowledged data: that index is reported,
+//! the others serve.
+
+mod build;
+mod commit;
+mod disk;
+mod error;
+mod filter;
+mod graph;
+mod index;
+mod kernel;
+mod log;
+mod manifest;
+mod record;
+mod recover;
+mod seal;
+mod segment;
+mod segment_file;
+mod service;
+mod types;
+mod validate;
+mod worker;
+
+pub use error::{Error, ErrorKind, Result};
+pub use filter::Filter;
+pub use service::{Config, Service};
+pub use types::{
+    Added, DamagedIndex, Distance, Hit, IndexInfo, IndexSpec, Item, Query, StoredItem,
+};
+pub use validate::{
+    MAX_DIMENSION, MAX_EF, MAX_ID, MAX_K, MAX_M, MAX_METADATA, MAX_NAME, MAX_NORM, MIN_NORM,
+};

@@ -7,7 +7,7 @@
 use std::cmp::Ordering as Order;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::graph::Graph;
 use crate::kernel;
@@ -33,13 +33,7 @@ impl Rows {
         self.ids.len()
     }
 
-    pub fn push(
-        &mut self,
-        space: Space,
-        id: Arc<str>,
-        vector: &[f32],
-        metadata: Option<Arc<str>>,
-    ) {
+    pub fn push(&mut self, space: Space, id: Arc<str>, vector: &[f32], metadata: Option<Arc<str>>) {
         self.ids.push(id);
         self.vectors.extend_from_slice(vector);
         self.metadata.push(metadata);
@@ -70,6 +64,7 @@ pub(crate) struct Segment {
     /// Bytes of its file; none if its rows are in the log alone.
     pub file_bytes: Option<u64>,
     died: Vec<AtomicU64>,
+    dead: AtomicUsize,
 }
 
 /// A row and how near it is; greater is farther, ties broken by row.
@@ -128,6 +123,7 @@ impl Segment {
             graph: None,
             file_bytes: None,
             died,
+            dead: AtomicUsize::new(0),
         }
     }
 
@@ -146,7 +142,14 @@ impl Segment {
 
     /// Marks a row dead from `seq` on.
     pub fn kill(&self, row: usize, seq: u64) {
-        self.died[row].store(seq, Ordering::Release);
+        if self.died[row].swap(seq, Ordering::AcqRel) == ALIVE {
+            self.dead.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Rows that have died by now.
+    pub fn dead(&self) -> usize {
+        self.dead.load(Ordering::Relaxed)
     }
 
     /// Whether a reader at `seq` sees the row.
@@ -166,8 +169,10 @@ impl Segment {
         rows.extend(&other.rows);
         let joined = Self::new(self.id, self.space, rows);
         let deaths = self.died.iter().chain(&other.died);
-        for (row, death) in deaths.enumerate() {
-            joined.kill(row, death.load(Ordering::Acquire));
+        for (row, death) in deaths.map(|d| d.load(Ordering::Acquire)).enumerate() {
+            if death != ALIVE {
+                joined.kill(row, death);
+            }
         }
         joined
     }

@@ -159,7 +159,9 @@ pub(crate) fn items(space: Space, items: &[Item]) -> Result<()> {
         id(&item.id)
             .and_then(|()| vector(space, &item.vector))
             .and_then(|()| item.metadata.as_deref().map_or(Ok(()), metadata))
-            .map_err(|why| Error::invalid(format!("item {at} (id {:?}): {why}", short(&item.id))))?;
+            .map_err(|why| {
+                Error::invalid(format!("item {at} (id {:?}): {why}", short(&item.id)))
+            })?;
     }
     Ok(())
 }
@@ -179,7 +181,9 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_the_folder() {
-        for bad in ["", ".", "..", "../x", "a/b", "a\\b", ".x", "a\0", "é", "a b", "a%2fb"] {
+        for bad in [
+            "", ".", "..", "../x", "a/b", "a\\b", ".x", "a\0", "é", "a b", "a%2fb",
+        ] {
             assert!(name(bad).is_err(), "{bad:?}");
         }
         assert!(name(&"a".repeat(129)).is_err());

@@ -1,0 +1,294 @@
+//! Writing to an index: checked, logged, flushed, then made visible.
+//!
+//! Writers queue up; whoever gets the lock first writes for all that wait, so
+//! that one flush serves them all (group commit).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::index::{Index, Location, View};
+use crate::log::Log;
+use crate::record::{self, Put, Write};
+use crate::segment::{ALIVE, Rows, Segment};
+use crate::types::{Added, Item};
+use crate::validate;
+
+/// Most rows that unsealed segments are joined to.
+const BLOCK: usize = 4096;
+/// Log length, in bytes, from which it is worth starting a new one.
+const LOG_BYTES: u64 = 256 << 20;
+
+/// What only one writer at a time may touch.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub log: Log,
+    /// Bytes of log files before the current one.
+    pub older_log_bytes: u64,
+    /// First log file still needed.
+    pub first_log: u64,
+    /// Last write that segment files hold.
+    pub applied: u64,
+    pub next_segment: u64,
+    /// Unsealed segments up to this one are being sealed: they stay as they
+    /// are.
+    pub frozen: u64,
+    /// Set once the index is dropped.
+    pub dropped: bool,
+    /// Background work failed; not tried again before this.
+    pub retry_at: Option<Instant>,
+}
+
+/// A checked call, not yet resolved against what is there.
+#[derive(Debug)]
+pub(crate) enum Call {
+    Put(Vec<Item>),
+    Delete(Vec<String>),
+}
+
+/// What a call did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Added(Added),
+    Deleted(u64),
+}
+
+/// A call in the queue, and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    call: Call,
+    answer: Arc<Mutex<Option<Result<Outcome>>>>,
+}
+
+/// What the calls of a group before this one do to items: their metadata, or
+/// that they are gone.
+type Overlay = HashMap<Arc<str>, Option<Option<Arc<str>>>>;
+
+impl Index {
+    pub fn add(&self, items: Vec<Item>) -> Result<Added> {
+        validate::items(self.spec.space, &items)?;
+        match self.submit(Call::Put(items))? {
+            Outcome::Added(added) => Ok(added),
+            Outcome::Deleted(_) => Err(Error::internal("an addition was answered as a deletion")),
+        }
+    }
+
+    pub fn delete(&self, ids: Vec<String>) -> Result<u64> {
+        for (at, id) in ids.iter().enumerate() {
+            validate::id(id).map_err(|why| Error::invalid(format!("id {at}: {why}")))?;
+        }
+        match self.submit(Call::Delete(ids))? {
+            Outcome::Deleted(deleted) => Ok(deleted),
+            Outcome::Added(_) => Err(Error::internal("a deletion was answered as an addition")),
+        }
+    }
+
+    fn submit(&self, call: Call) -> Result<Outcome> {
+        let answer = Arc::new(Mutex::new(None));
+        self.queue.lock().push(Pending {
+            call,
+            answer: Arc::clone(&answer),
+        });
+        let mut writer = self.writer.lock();
+        if answer.lock().is_none() {
+            // Nobody did it while this thread waited, so it writes for all.
+            let group = std::mem::take(&mut *self.queue.lock());
+            self.commit(&mut writer, group);
+        }
+        drop(writer);
+        let answer = answer.lock().take();
+        answer.unwrap_or_else(|| Err(Error::internal("a write was left without an answer")))
+    }
+
+    fn commit(&self, writer: &mut Writer, group: Vec<Pending>) {
+        let mut overlay = Overlay::new();
+        let mut records = Vec::new();
+        let mut writes = Vec::new();
+        let mut answers = Vec::new();
+        let durable = self.view().seq;
+        for Pending { call, answer } in group {
+            if writer.dropped {
+                let gone = format!("index {} was dropped", self.spec.name);
+                *answer.lock() = Some(Err(Error::not_found(gone)));
+                continue;
+            }
+            let (write, outcome) = self.resolve(call, &mut overlay);
+            if let Some(write) = write {
+                let seq = durable + 1 + writes.len() as u64;
+                record::encode(&mut records, seq, durable, &write);
+                writes.push(write);
+            }
+            answers.push((answer, outcome));
+        }
+        let logged = if records.is_empty() {
+            Ok(())
+        } else {
+            writer.log.append(&records)
+        };
+        if logged.is_ok() && !writes.is_empty() {
+            self.apply(writer, durable + 1, writes);
+        }
+        self.count_log(writer);
+        for (answer, outcome) in answers {
+            *answer.lock() = Some(logged.clone().map(|()| outcome));
+        }
+    }
+
+    /// Turns a call into a write that is complete in itself, if it changes
+    /// anything.
+    fn resolve(&self, call: Call, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
+        match call {
+            Call::Put(items) => self.resolve_put(items, overlay),
+            Call::Delete(ids) => self.resolve_delete(ids, overlay),
+        }
+    }
+
+    fn resolve_put(&self, items: Vec<Item>, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
+        let mut added = Added::default();
+        let mut puts: Vec<Put> = Vec::with_capacity(items.len());
+        let mut places = HashMap::with_capacity(items.len());
+        for item in items {
+            let id: Arc<str> = item.id.into();
+            let stored = self.metadata(&id, overlay);
+            let metadata = item.metadata.map(Arc::from);
+            let metadata = metadata.or_else(|| stored.clone().flatten());
+            overlay.insert(Arc::clone(&id), Some(metadata.clone()));
+            let put = Put {
+                id: Arc::clone(&id),
+                vector: item.vector,
+                metadata,
+            };
+            match places.entry(id) {
+                Entry::Occupied(place) => puts[*place.get()] = put,
+                Entry::Vacant(place) => {
+                    place.insert(puts.len());
+                    puts.push(put);
+                    let counter = match stored {
+                        Some(_) => &mut added.updated,
+                        None => &mut added.added,
+                    };
+                    *counter += 1;
+                }
+            }
+        }
+        let write = (!puts.is_empty()).then_some(Write::Put(puts));
+        (write, Outcome::Added(added))
+    }
+
+    fn resolve_delete(&self, ids: Vec<String>, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
+        let mut gone: Vec<Arc<str>> = Vec::new();
+        for id in ids {
+            let id: Arc<str> = id.into();
+            if self.metadata(&id, overlay).is_some() {
+                overlay.insert(Arc::clone(&id), None);
+                gone.push(id);
+            }
+        }
+        let outcome = Outcome::Deleted(gone.len() as u64);
+        ((!gone.is_empty()).then_some(Write::Delete(gone)), outcome)
+    }
+
+    /// An item's metadata as the group's earlier calls leave them; `None` if
+    /// there is no such item.
+    fn metadata(&self, id: &str, overlay: &Overlay) -> Option<Option<Arc<str>>> {
+        if let Some(state) = overlay.get(id) {
+            return state.clone();
+        }
+        let place = *self.locator.read().get(id)?;
+        let view = self.view();
+        let segment = view.segment(place.segment)?;
+        Some(segment.rows.metadata[place.row as usize].clone())
+    }
+
+    /// Makes logged writes visible, the first of which is number `first`.
+    pub fn apply(&self, writer: &mut Writer, first: u64, writes: Vec<Write>) {
+        let view = self.view();
+        let mut segments = view.segments.clone();
+        let mut seq = view.seq;
+        let mut locator = self.locator.write();
+        for (write, number) in writes.into_iter().zip(first..) {
+            seq = number;
+            match write {
+                Write::Delete(ids) => {
+                    for id in ids {
+                        if let Some(place) = locator.remove(&id) {
+                            kill(&segments, place, seq);
+                        }
+                    }
+                }
+                Write::Put(puts) => {
+                    let segment = writer.next_segment;
+                    writer.next_segment += 1;
+                    let mut rows = Rows::default();
+                    for (put, row) in puts.into_iter().zip(0..) {
+                        let id = Arc::clone(&put.id);
+                        rows.push(self.spec.space, put.id, &put.vector, put.metadata);
+                        if let Some(place) = locator.insert(id, Location { segment, row }) {
+                            kill(&segments, place, seq);
+                        }
+                    }
+                    segments.push(Arc::new(Segment::new(segment, self.spec.space, rows)));
+                    join_tail(&mut segments, &mut locator, writer.frozen);
+                }
+            }
+        }
+        *self.view.write() = Arc::new(View { seq, segments });
+        drop(locator);
+        if self.wants_sealing(writer) {
+            self.request_work();
+        }
+    }
+
+    /// Whether enough is in the log alone.
+    pub fn wants_sealing(&self, writer: &Writer) -> bool {
+        let view = self.view();
+        let unsealed = view.segments.iter().filter(|s| s.file_bytes.is_none());
+        let rows: usize = unsealed.map(|segment| segment.len()).sum();
+        rows >= self.seal_rows || (writer.log.length() >= LOG_BYTES && view.seq > writer.applied)
+    }
+
+    /// Updates the size that readers are told.
+    pub fn count_log(&self, writer: &Writer) {
+        let bytes = writer.older_log_bytes + writer.log.length();
+        self.log_bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+fn kill(segments: &[Arc<Segment>], place: Location, seq: u64) {
+    // New segments are at the end, and most rows that die are young.
+    let segment = segments.iter().rev().find(|s| s.id == place.segment);
+    if let Some(segment) = segment {
+        segment.kill(place.row as usize, seq);
+    }
+}
+
+/// Joins the last unsealed segments while the last but one is at most twice
+/// as long, so that there are never more than a few of them.
+fn join_tail(
+    segments: &mut Vec<Arc<Segment>>,
+    locator: &mut HashMap<Arc<str>, Location>,
+    frozen: u64,
+) {
+    while let [.., left, right] = segments.as_slice() {
+        let fixed = |segment: &Segment| segment.file_bytes.is_some() || segment.id <= frozen;
+        let joined_rows = left.len() + right.len();
+        if fixed(left) || left.len() > 2 * right.len() || joined_rows > BLOCK {
+            return;
+        }
+        let joined = Arc::new(left.joined(right));
+        for row in right.live(ALIVE - 1) {
+            let place = Location {
+                segment: joined.id,
+                row: (left.len() + row) as u32,
+            };
+            locator.insert(Arc::clone(&right.rows.ids[row]), place);
+        }
+        segments.truncate(segments.len() - 2);
+        segments.push(joined);
+    }
+}

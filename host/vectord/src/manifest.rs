@@ -1,0 +1,95 @@
+//! What an index consists of: its parameters, its segment files and where its
+//! log begins. Replaced as a whole.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::types::Distance;
+use crate::validate::{Space, Spec};
+
+const VERSION: u32 = 1;
+
+/// The manifest's content.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    version: u32,
+    name: String,
+    dimension: usize,
+    distance: Distance,
+    m: usize,
+    ef_construction: usize,
+    /// Last write whose effects the segment files hold; later ones are in the
+    /// log.
+    pub applied: u64,
+    /// First log file to replay.
+    pub log: u64,
+    /// Id of the next segment.
+    pub next_segment: u64,
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// One segment file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SegmentEntry {
+    pub id: u64,
+    /// Rows that had died by `applied`, rising.
+    pub dead: Vec<u32>,
+}
+
+impl Manifest {
+    pub fn new(spec: &Spec) -> Self {
+        Self {
+            version: VERSION,
+            name: spec.name.clone(),
+            dimension: spec.space.dimension,
+            distance: spec.space.distance,
+            m: spec.m,
+            ef_construction: spec.ef_construction,
+            applied: 0,
+            log: 0,
+            next_segment: 1,
+            segments: Vec::new(),
+        }
+    }
+
+    pub fn spec(&self) -> Spec {
+        Spec {
+            name: self.name.clone(),
+            space: Space {
+                dimension: self.dimension,
+                distance: self.distance,
+            },
+            m: self.m,
+            ef_construction: self.ef_construction,
+        }
+    }
+
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let json = serde_json::to_vec(self).map_err(|e| Error::internal(e.to_string()))?;
+        disk::write(&path(folder), |out| std::io::Write::write_all(out, &json))?;
+        Ok(())
+    }
+
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = path(folder);
+        let damaged =
+            |why: String| Error::internal(format!("{} is damaged: {why}", path.display()));
+        let manifest: Self =
+            serde_json::from_slice(&disk::read(&path)?).map_err(|e| damaged(e.to_string()))?;
+        if manifest.version != VERSION {
+            return Err(Error::internal(format!(
+                "{} has version {}, this build reads {VERSION}",
+                path.display(),
+                manifest.version
+            )));
+        }
+        Ok(manifest)
+    }
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("manifest.json")
+}

@@ -1,0 +1,201 @@
+//! Making an index's folder, and opening one as it was left.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::commit::Writer;
+use crate::disk;
+use crate::error::{Error, Result};
+use crate::index::{Index, Location, View};
+use crate::log::{self, Log};
+use crate::manifest::Manifest;
+use crate::segment::Segment;
+use crate::segment_file;
+use crate::validate::Spec;
+use crate::worker::Worker;
+
+/// Makes the folder of a new, empty index: as a whole or not at all.
+pub(crate) fn create(spec: &Spec, folder: &Path, making: &Path) -> Result<()> {
+    let made = (|| {
+        fs::create_dir(making).map_err(|e| Error::io(&e, "making", making))?;
+        Log::create(making, 0)?;
+        Manifest::new(spec).write(making)?;
+        fs::rename(making, folder).map_err(|e| Error::io(&e, "making", folder))?;
+        folder.parent().map_or(Ok(()), disk::sync_folder)
+    })();
+    if made.is_err() {
+        // What cannot be removed now goes at the next start.
+        let _ = fs::remove_dir_all(making);
+    }
+    made
+}
+
+impl Index {
+    /// Opens the index in a folder and replays its log.
+    pub fn open(
+        name: &str,
+        folder: PathBuf,
+        seal_rows: Option<usize>,
+        worker: Arc<Worker>,
+    ) -> Result<Arc<Self>> {
+        let manifest = Manifest::read(&folder)?;
+        let spec = manifest.spec();
+        if spec.name != name {
+            return Err(Error::internal(format!(
+                "{} holds index {:?}, its name says {name:?}",
+                folder.display(),
+                spec.name
+            )));
+        }
+        let (segments, locator) = load(&manifest, &spec, &folder)?;
+        let logs = tidy(&manifest, &folder)?;
+        let Some(last) = logs.last().copied() else {
+            return Err(Error::internal(format!(
+                "{} is missing",
+                log::path(&folder, manifest.log).display()
+            )));
+        };
+        let dimension = spec.space.dimension;
+        let log = Log::open(&folder, last)?;
+        let index = Arc::new_cyclic(|itself| Self {
+            itself: Weak::clone(itself),
+            seal_rows: seal_rows.unwrap_or_else(|| default_seal_rows(dimension)),
+            spec,
+            worker,
+            locator: RwLock::new(locator),
+            view: RwLock::new(Arc::new(View {
+                seq: manifest.applied,
+                segments,
+            })),
+            queue: Mutex::default(),
+            writer: Mutex::new(Writer {
+                log,
+                older_log_bytes: 0,
+                first_log: manifest.log,
+                applied: manifest.applied,
+                next_segment: manifest.next_segment,
+                frozen: 0,
+                dropped: false,
+                retry_at: None,
+            }),
+            stop: AtomicBool::new(false),
+            queued: AtomicBool::new(false),
+            log_bytes: AtomicU64::new(0),
+            folder,
+        });
+        index.replay(&logs)?;
+        Ok(index)
+    }
+
+    fn replay(&self, logs: &[u64]) -> Result<()> {
+        let mut writer = self.writer.lock();
+        let mut next = writer.applied + 1;
+        for &number in logs {
+            let last = logs.last() == Some(&number);
+            let path = log::path(&self.folder, number);
+            let dimension = self.spec.space.dimension;
+            let (length, then) = log::replay(&path, dimension, next, last, |seq, write| {
+                self.apply(&mut writer, seq, vec![write]);
+            })?;
+            next = then;
+            if last {
+                writer.log.cut(length)?;
+            } else {
+                writer.older_log_bytes += length;
+            }
+        }
+        self.count_log(&writer);
+        let replayed = next - 1 - writer.applied;
+        tracing::info!(
+            index = self.spec.name,
+            items = self.locator.read().len(),
+            replayed,
+            "opened the vector index"
+        );
+        Ok(())
+    }
+}
+
+type Loaded = (Vec<Arc<Segment>>, HashMap<Arc<str>, Location>);
+
+/// Reads the segment files.
+fn load(manifest: &Manifest, spec: &Spec, folder: &Path) -> Result<Loaded> {
+    let mut segments = Vec::new();
+    let mut locator = HashMap::new();
+    for entry in &manifest.segments {
+        let path = segment_file::path(folder, entry.id);
+        let segment = segment_file::read(&path, entry.id, spec.space)?;
+        for row in &entry.dead {
+            let row = *row as usize;
+            if row >= segment.len() {
+                return Err(Error::internal(format!(
+                    "{} has {} rows, its manifest says that row {row} is dead",
+                    path.display(),
+                    segment.len()
+                )));
+            }
+            segment.kill(row, manifest.applied);
+        }
+        for row in segment.live(manifest.applied) {
+            let place = Location {
+                segment: entry.id,
+                row: row as u32,
+            };
+            locator.insert(Arc::clone(&segment.rows.ids[row]), place);
+        }
+        segments.push(Arc::new(segment));
+    }
+    Ok((segments, locator))
+}
+
+/// Removes files that the manifest does not need; returns the numbers of the
+/// log files that it does, rising.
+fn tidy(manifest: &Manifest, folder: &Path) -> Result<Vec<u64>> {
+    let failed = |e: std::io::Error| Error::io(&e, "reading the folder", folder);
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.unwrap_or_default();
+        if let Some(number) = log::number(name)
+            && number >= manifest.log
+        {
+            logs.push(number);
+            continue;
+        }
+        let needed = name == "manifest.json"
+            || manifest
+                .segments
+                .iter()
+                .any(|s| segment_file::path(folder, s.id) == path);
+        let ours = name.ends_with(disk::PARTIAL)
+            || log::number(name).is_some()
+            || name.starts_with("segment-");
+        if ours && !needed {
+            fs::remove_file(&path).map_err(|e| Error::io(&e, "removing", &path))?;
+        }
+    }
+    logs.sort_unstable();
+    let gap = (manifest.log..)
+        .zip(&logs)
+        .find(|(wanted, found)| wanted != *found);
+    if let Some((missing, _)) = gap {
+        return Err(Error::internal(format!(
+            "{} is missing",
+            log::path(folder, missing).display()
+        )));
+    }
+    Ok(logs)
+}
+
+/// Unsealed rows from which a graph beats looking at each: by work, not by
+/// number.
+fn default_seal_rows(dimension: usize) -> usize {
+    const COMPONENTS: usize = 1 << 20;
+    (COMPONENTS / dimension).clamp(1024, 16_384)
+}

@@ -1,0 +1,289 @@
+//! Background work on an index: sealing what is in the log alone into a
+//! segment file with a graph, and merging segments to keep them few.
+//!
+//! The work itself holds no lock; it reads segments as of one write, and puts
+//! its result in their place at the end, with the deaths that happened
+//! meanwhile carried over.
+
+use std::fs;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::build;
+use crate::commit::Writer;
+use crate::error::Result;
+use crate::graph::Graph;
+use crate::index::{Index, Location, View};
+use crate::log::{self, Log};
+use crate::manifest::{Manifest, SegmentEntry};
+use crate::segment::{ALIVE, Rows, Segment};
+use crate::segment_file;
+
+/// Segments of about one size that are merged into one.
+const MERGE_AT: usize = 4;
+/// A segment is rewritten when one row in this many is dead.
+const DEAD_SHARE: usize = 4;
+/// Wait before failed work is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// A segment in the making.
+struct Built {
+    id: u64,
+    rows: Rows,
+    /// For each row, which input it is from and its place there.
+    sources: Vec<(usize, usize)>,
+    graph: Option<Graph>,
+    file_bytes: u64,
+}
+
+/// How far the log is covered once the result is in place.
+#[derive(Clone, Copy)]
+struct Covered {
+    applied: u64,
+    first_log: u64,
+}
+
+impl Index {
+    /// Queues the index for background work.
+    pub fn request_work(&self) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.worker.push(Weak::clone(&self.itself));
+        }
+    }
+
+    /// Does what is to be done; called by the worker alone.
+    pub fn work(&self) {
+        self.queued.store(false, Ordering::Release);
+        loop {
+            let done = match self.step() {
+                Ok(more) => !more,
+                Err(error) => {
+                    let mut writer = self.writer.lock();
+                    if !writer.dropped && !self.stopping() {
+                        tracing::error!(index = self.spec.name, %error, "sealing failed; nothing is lost, it is tried again");
+                    }
+                    writer.retry_at = Some(Instant::now() + RETRY);
+                    true
+                }
+            };
+            if done {
+                return;
+            }
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// One piece of work; false if there was none.
+    fn step(&self) -> Result<bool> {
+        let writer = self.writer.lock();
+        if writer.dropped || self.stopping() {
+            return Ok(false);
+        }
+        if writer.retry_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(false);
+        }
+        if self.wants_sealing(&writer) {
+            self.seal(writer)?;
+            return Ok(!self.stopping());
+        }
+        drop(writer);
+        let inputs = self.choose();
+        if inputs.is_empty() {
+            return Ok(false);
+        }
+        self.replace(inputs, self.view().seq, None)?;
+        Ok(!self.stopping())
+    }
+
+    fn seal(&self, mut writer: parking_lot::MutexGuard<'_, Writer>) -> Result<()> {
+        let log = Log::create(&self.folder, writer.log.number() + 1)?;
+        writer.older_log_bytes += writer.log.length();
+        writer.log = log;
+        let view = self.view();
+        let unsealed = view.segments.iter().filter(|s| s.file_bytes.is_none());
+        let inputs: Vec<_> = unsealed.map(Arc::clone).collect();
+        writer.frozen = inputs.last().map_or(writer.frozen, |segment| segment.id);
+        let covered = Covered {
+            applied: view.seq,
+            first_log: writer.log.number(),
+        };
+        drop(writer);
+        self.replace(inputs, view.seq, Some(covered))
+    }
+
+    /// Sealed segments to be merged: one that is largely dead, or several of
+    /// about one size.
+    fn choose(&self) -> Vec<Arc<Segment>> {
+        let view = self.view();
+        let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
+        let mut tiers: Vec<Vec<Arc<Segment>>> = Vec::new();
+        for segment in sealed {
+            if segment.dead() * DEAD_SHARE > segment.len() {
+                return vec![Arc::clone(segment)];
+            }
+            let size = segment.len() / self.seal_rows.max(1);
+            let tier = size.max(1).ilog(MERGE_AT) as usize;
+            if tiers.len() <= tier {
+                tiers.resize_with(tier + 1, Vec::new);
+            }
+            tiers[tier].push(Arc::clone(segment));
+            if tiers[tier].len() >= MERGE_AT {
+                return std::mem::take(&mut tiers[tier]);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Puts one segment of the inputs' live rows in their place.
+    fn replace(&self, inputs: Vec<Arc<Segment>>, seq: u64, covered: Option<Covered>) -> Result<()> {
+        let Some(built) = self.rebuild(&inputs, seq)? else {
+            return Ok(());
+        };
+        let path = segment_file::path(&self.folder, built.id);
+        let installed = self.install(&inputs, built, covered);
+        if installed.is_err() {
+            // What cannot be removed now goes at the next start.
+            let _ = fs::remove_file(path);
+        }
+        installed
+    }
+
+    /// Copies live rows, builds their graph and writes the file; none if it
+    /// was told to stop.
+    fn rebuild(&self, inputs: &[Arc<Segment>], seq: u64) -> Result<Option<Built>> {
+        let mut rows = Rows::default();
+        let mut sources = Vec::new();
+        for (input, segment) in inputs.iter().enumerate() {
+            for row in segment.live(seq) {
+                let id = Arc::clone(&segment.rows.ids[row]);
+                let metadata = segment.rows.metadata[row].clone();
+                rows.push(self.spec.space, id, segment.vector(row), metadata);
+                sources.push((input, row));
+            }
+        }
+        let graph = if rows.len() * 2 >= self.seal_rows {
+            let build = || build::build(&self.spec, &rows, &self.stop);
+            match self.worker.builders.install(build) {
+                Ok(Some(graph)) => Some(graph),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    tracing::error!(index = self.spec.name, %error, "searching these rows one by one");
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        let id = {
+            let mut writer = self.writer.lock();
+            writer.next_segment += 1;
+            writer.next_segment - 1
+        };
+        let file_bytes = if rows.len() == 0 {
+            0
+        } else {
+            let path = segment_file::path(&self.folder, id);
+            segment_file::write(&path, self.spec.space, &rows, graph.as_ref())?
+        };
+        Ok(Some(Built {
+            id,
+            rows,
+            sources,
+            graph,
+            file_bytes,
+        }))
+    }
+
+    fn install(
+        &self,
+        inputs: &[Arc<Segment>],
+        built: Built,
+        covered: Option<Covered>,
+    ) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if writer.dropped {
+            return Ok(());
+        }
+        let mut segment = Segment::new(built.id, self.spec.space, built.rows);
+        segment.graph = built.graph;
+        segment.file_bytes = Some(built.file_bytes);
+        for (row, (input, source)) in built.sources.iter().enumerate() {
+            let died = inputs[*input].died(*source);
+            if died != ALIVE {
+                segment.kill(row, died);
+            }
+        }
+        let view = self.view();
+        let kept = |old: &&Arc<Segment>| inputs.iter().all(|input| input.id != old.id);
+        let kept: Vec<_> = view.segments.iter().filter(kept).map(Arc::clone).collect();
+        let (mut segments, unsealed): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|s| s.file_bytes.is_some());
+        let segment = Arc::new(segment);
+        if segment.len() > 0 {
+            segments.push(Arc::clone(&segment));
+        }
+        let covered = covered.unwrap_or(Covered {
+            applied: writer.applied,
+            first_log: writer.first_log,
+        });
+        self.manifest(&writer, &segments, covered)
+            .write(&self.folder)?;
+        segments.extend(unsealed);
+
+        let mut locator = self.locator.write();
+        for row in segment.live(ALIVE - 1) {
+            let place = Location {
+                segment: segment.id,
+                row: row as u32,
+            };
+            locator.insert(Arc::clone(&segment.rows.ids[row]), place);
+        }
+        *self.view.write() = Arc::new(View {
+            seq: view.seq,
+            segments,
+        });
+        drop(locator);
+
+        self.remove_covered(&mut writer, covered);
+        for input in inputs.iter().filter(|input| input.file_bytes.is_some()) {
+            // What cannot be removed now goes at the next start.
+            let _ = fs::remove_file(segment_file::path(&self.folder, input.id));
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, writer: &Writer, sealed: &[Arc<Segment>], covered: Covered) -> Manifest {
+        // Later deaths are in the log.
+        let entry = |segment: &Arc<Segment>| SegmentEntry {
+            id: segment.id,
+            dead: (0..segment.len())
+                .filter(|row| !segment.live_at(*row, covered.applied))
+                .map(|row| row as u32)
+                .collect(),
+        };
+        let mut manifest = Manifest::new(&self.spec);
+        manifest.applied = covered.applied;
+        manifest.log = covered.first_log;
+        manifest.next_segment = writer.next_segment;
+        manifest.segments = sealed.iter().map(entry).collect();
+        manifest
+    }
+
+    /// Forgets the log files whose writes the segment files hold now.
+    fn remove_covered(&self, writer: &mut Writer, covered: Covered) {
+        for number in writer.first_log..covered.first_log {
+            // What cannot be removed now goes at the next start.
+            let _ = fs::remove_file(log::path(&self.folder, number));
+        }
+        if covered.first_log == writer.log.number() {
+            writer.older_log_bytes = 0;
+        }
+        writer.applied = covered.applied;
+        writer.first_log = covered.first_log;
+        self.count_log(writer);
+    }
+}
