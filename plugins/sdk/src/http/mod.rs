@@ -1,0 +1,29 @@
+//! HTTP: one [`Request`] in, one [`Response`] or [`Problem`] out.
+
+mod body;
+mod problem;
+mod request;
+mod response;
+
+pub use body::{BodyReader, BodyStream, BodyWriter};
+pub use problem::Problem;
+pub use request::Request;
+pub use response::Response;
+
+use wasip2::http::types::{IncomingRequest, ResponseOutparam};
+
+/// What an HTTP plugin does.
+pub trait Handler {
+    /// Answers one request. A [`Problem`] becomes an `application/problem+json`
+    /// answer with its status.
+    ///
+    /// # Errors
+    /// Whatever went wrong, in words for the client.
+    fn handle(request: Request) -> Result<Response, Problem>;
+}
+
+#[doc(hidden)]
+pub fn serve<H: Handler>(request: IncomingRequest, out: ResponseOutparam) {
+    let response = H::handle(Request::new(request)).unwrap_or_else(Problem::into_response);
+    response.send(out);
+}
