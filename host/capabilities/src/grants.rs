@@ -1,0 +1,212 @@
+//! What a plugin may touch, read from its `grants` table.
+//!
+//! A grant covers names that begin with a text. For the store that is a key
+//! prefix (`objects/`), for vectors an index name or, with a trailing `*`, the
+//! beginning of one. `""` and `"*"` cover everything.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+
+/// How far a grant goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Access {
+    /// Looking only.
+    Read,
+    /// Looking and changing.
+    #[serde(alias = "write")]
+    ReadWrite,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreGrant {
+    prefix: String,
+    access: Access,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IndexGrant {
+    index: String,
+    access: Access,
+}
+
+#[derive(Debug)]
+struct Rule {
+    /// The text that a covered name begins with, or is.
+    name: String,
+    exact: bool,
+    access: Access,
+}
+
+impl Rule {
+    fn covers(&self, name: &str) -> bool {
+        if self.exact {
+            self.name == name
+        } else {
+            name.starts_with(&self.name)
+        }
+    }
+}
+
+/// All grants of one plugin for one capability.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    rules: Vec<Rule>,
+}
+
+impl Grants {
+    /// Reads `grants.store`: `[{ prefix = "objects/", access = "read-write" }]`.
+    pub(crate) fn of_store(grants: &serde_json::Value) -> Result<Self, String> {
+        let rules = section::<StoreGrant>(grants, "store")?
+            .into_iter()
+            .map(|grant| {
+                let name = match grant.prefix.as_str() {
+                    "*" => String::new(),
+                    prefix if prefix.starts_with('/') => {
+                        return Err(format!(
+                            "grants.store: prefix `{prefix}` begins with `/`; keys do not"
+                        ));
+                    }
+                    prefix => prefix.to_owned(),
+                };
+                Ok(Rule {
+                    name,
+                    exact: false,
+                    access: grant.access,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    /// Reads `grants.vectors`: `[{ index = "docs*", access = "read" }]`.
+    pub(crate) fn of_vectors(grants: &serde_json::Value) -> Result<Self, String> {
+        let rules = section::<IndexGrant>(grants, "vectors")?
+            .into_iter()
+            .map(|grant| {
+                let (name, exact) = match grant.index.strip_suffix('*') {
+                    Some(beginning) => (beginning.to_owned(), false),
+                    None => (grant.index.clone(), !grant.index.is_empty()),
+                };
+                Rule {
+                    name,
+                    exact,
+                    access: grant.access,
+                }
+            })
+            .collect();
+        Ok(Self { rules })
+    }
+
+    /// Whether `name` may be seen (`Access::Read`) or changed.
+    pub(crate) fn allow(&self, name: &str, wanted: Access) -> bool {
+        self.rules.iter().any(|rule| {
+            rule.covers(name) && (wanted == Access::Read || rule.access == Access::ReadWrite)
+        })
+    }
+
+    /// [`allow`](Self::allow) as a result; `what` says what kind of name it is.
+    pub(crate) fn check(&self, what: &str, name: &str, wanted: Access) -> Result<(), Error> {
+        if self.allow(name, wanted) {
+            return Ok(());
+        }
+        let verb = match wanted {
+            Access::Read => "reading",
+            Access::ReadWrite => "writing",
+        };
+        Err(Error::denied(format!(
+            "the plugin's grants do not cover {verb} {what} `{}`",
+            name.escape_debug()
+        )))
+    }
+}
+
+fn section<T: DeserializeOwned>(grants: &serde_json::Value, name: &str) -> Result<Vec<T>, String> {
+    match grants.get(name) {
+        None => Ok(Vec::new()),
+        Some(value) => {
+            Vec::<T>::deserialize(value).map_err(|error| format!("grants.{name}: {error}"))
+        }
+    }
+}
+
+/// Reads `grants.catalog`: `"read"` or `"write"`.
+pub(crate) fn of_catalog(grants: &serde_json::Value) -> Result<Option<Access>, String> {
+    grants
+        .get("catalog")
+        .map(|value| {
+            Access::deserialize(value).map_err(|_| {
+                format!("grants.catalog: expected \"read\" or \"write\", found {value}")
+            })
+        })
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_store_grant_covers_its_prefix_and_no_more() {
+        let grants = Grants::of_store(&json!({"store": [
+            {"prefix": "objects/", "access": "read-write"},
+            {"prefix": "warehouse/", "access": "read"},
+        ]}))
+        .expect("valid grants");
+        assert!(grants.allow("objects/a", Access::ReadWrite));
+        assert!(grants.allow("warehouse/t", Access::Read));
+        assert!(!grants.allow("warehouse/t", Access::ReadWrite));
+        assert!(!grants.allow("objects", Access::Read));
+        assert!(!grants.allow("objectsx/a", Access::Read));
+        assert!(!grants.allow("", Access::Read));
+    }
+
+    #[test]
+    fn an_index_grant_is_a_name_or_a_beginning() {
+        let grants = Grants::of_vectors(&json!({"vectors": [
+            {"index": "docs", "access": "read-write"},
+            {"index": "tmp-*", "access": "read-write"},
+        ]}))
+        .expect("valid grants");
+        assert!(grants.allow("docs", Access::ReadWrite));
+        assert!(!grants.allow("docs2", Access::Read));
+        assert!(grants.allow("tmp-1", Access::ReadWrite));
+        assert!(!grants.allow("tmp", Access::Read));
+    }
+
+    #[test]
+    fn without_grants_nothing_is_allowed() {
+        let grants = Grants::of_store(&json!({})).expect("no grants");
+        assert!(!grants.allow("", Access::Read));
+        assert!(!grants.allow("a", Access::Read));
+    }
+
+    #[test]
+    fn malformed_grants_are_refused_with_the_reason() {
+        for (bad, said) in [
+            (json!({"store": "all"}), "grants.store"),
+            (json!({"store": [{"prefix": "a"}]}), "access"),
+            (
+                json!({"store": [{"prefix": "a", "access": "own"}]}),
+                "`own`",
+            ),
+            (
+                json!({"store": [{"prefix": "a", "access": "read", "x": 1}]}),
+                "`x`",
+            ),
+            (
+                json!({"store": [{"prefix": "/a", "access": "read"}]}),
+                "begins with `/`",
+            ),
+        ] {
+            let error = Grants::of_store(&bad).expect_err("must be refused");
+            assert!(error.contains(said), "{error}");
+        }
+        assert!(of_catalog(&json!({"catalog": "own"})).is_err());
+    }
+}

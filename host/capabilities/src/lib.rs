@@ -1,0 +1,22 @@
+//! What the host grants to plugins: store, catalog, vectors, log and metrics.
+//!
+//! Each capability implements the runtime's [`Capability`](lakehouse_runtime::Capability)
+//! over the interfaces of the `lakehouse:plugin` WIT package. Every call is
+//! checked against the grants of the plugin that makes it; failures are one
+//! [`Error`], which becomes the WIT `error` variant in one place.
+
+mod bindings;
+mod catalog;
+mod error;
+mod grants;
+mod log;
+mod metrics;
+pub mod store;
+mod vectors;
+
+pub use catalog::CatalogCapability;
+pub use error::{Error, Kind};
+pub use log::LogCapability;
+pub use metrics::MetricsCapability;
+pub use store::{Store, StoreCapability};
+pub use vectors::VectorsCapability;

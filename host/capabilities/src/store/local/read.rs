@@ -1,0 +1,132 @@
+//! Reading files of the local folder.
+//!
+//! What is in the page cache is read at once, on the thread that asks: a change
+//! of threads costs more than the copy. Only what is not there goes to the pool
+//! of blocking threads. Linux says which is which (`RWF_NOWAIT`).
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::store::key::Key;
+use crate::store::{CHUNK, ChunkReader, Span};
+use crate::{Error, Kind};
+
+/// Bytes that one call may copy on the thread that asks, which others share.
+const AT_ONCE: u64 = 1 << 20;
+
+/// Reads spans that lie within the file.
+pub(super) async fn spans(file: File, spans: Vec<Span>, key: &Key) -> Result<Vec<Vec<u8>>, Error> {
+    let mut read = Vec::with_capacity(spans.len());
+    if spans.iter().map(|span| span.length).sum::<u64>() <= AT_ONCE {
+        for span in &spans {
+            match cached(&file, *span) {
+                Some(bytes) => read.push(bytes),
+                None => break,
+            }
+        }
+    }
+    if read.len() == spans.len() {
+        return Ok(read);
+    }
+    let key = key.clone();
+    tokio::task::spawn_blocking(move || {
+        for span in &spans[read.len()..] {
+            read.push(exactly(&file, *span, &key)?);
+        }
+        Ok(read)
+    })
+    .await?
+}
+
+/// A file being read from front to back.
+pub(super) struct FileReader {
+    file: Arc<File>,
+    rest: Span,
+    key: Key,
+}
+
+impl FileReader {
+    pub(super) fn new(file: File, span: Span, key: Key) -> Self {
+        Self {
+            file: Arc::new(file),
+            rest: span,
+            key,
+        }
+    }
+}
+
+#[async_trait]
+impl ChunkReader for FileReader {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.rest.length == 0 {
+            return Ok(None);
+        }
+        let length = self.rest.length.min(CHUNK as u64);
+        let span = Span {
+            offset: self.rest.offset,
+            length,
+        };
+        self.rest.offset += length;
+        self.rest.length -= length;
+        let chunk = match cached(&self.file, span) {
+            Some(chunk) => chunk,
+            None => {
+                let (file, key) = (Arc::clone(&self.file), self.key.clone());
+                tokio::task::spawn_blocking(move || exactly(&file, span, &key)).await??
+            }
+        };
+        Ok(Some(chunk.into()))
+    }
+}
+
+/// A zeroed buffer for a span, or an error where memory is short.
+fn buffer(span: Span) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(span.length).map_err(io::Error::other)?;
+    Ok(vec![0; length])
+}
+
+/// The span, if all of it can be had without waiting for a disk.
+#[cfg(target_os = "linux")]
+fn cached(file: &File, span: Span) -> Option<Vec<u8>> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut bytes = buffer(span).ok()?;
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let read = preadv2(
+            file,
+            &mut [io::IoSliceMut::new(&mut bytes[filled..])],
+            span.offset + filled as u64,
+            ReadWriteFlags::NOWAIT,
+        );
+        // Not cached, not known to this file system, or cut short by someone:
+        // the blocking read tells which.
+        match read {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => filled += count,
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cached(_file: &File, _span: Span) -> Option<Vec<u8>> {
+    None
+}
+
+/// The span, waiting for it.
+fn exactly(file: &File, span: Span, key: &Key) -> Result<Vec<u8>, Error> {
+    let mut bytes = buffer(span).map_err(|e| Error::io(format_args!("read `{key}`"), e))?;
+    match file.read_exact_at(&mut bytes, span.offset) {
+        Ok(()) => Ok(bytes),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(Error::new(
+            Kind::Conflict,
+            format!("`{key}` was cut short while it was read"),
+        )),
+        Err(e) => Err(Error::io(format_args!("read `{key}`"), e)),
+    }
+}

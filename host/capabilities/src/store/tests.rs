@@ -1,0 +1,1 @@
+//! End-to-end behaviour of the store, on the local folder and in memory.
