@@ -1,0 +1,184 @@
+//! Graphs find what looking at every row finds, whatever was done before.
+
+use lakehouse_vectord::{Config, Distance, Filter, IndexSpec, Item, Query, Service};
+
+const DIMENSION: usize = 24;
+const ROWS: usize = 4000;
+
+/// Numbers that look random and are the same each time.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        ((self.0 >> 40) as f32 / (1 << 23) as f32) - 1.0
+    }
+
+    /// A vector near one of some centres.
+    fn vector(&mut self) -> Vec<f32> {
+        let mut centre = Numbers(((self.next() + 1.0) * 20.0) as u64);
+        (0..DIMENSION)
+            .map(|_| centre.next() * 2.0 + self.next())
+            .collect()
+    }
+}
+
+fn open(dir: &std::path::Path) -> Service {
+    let config = Config {
+        seal_rows: Some(500),
+        build_threads: Some(2),
+    };
+    Service::open(dir, config).unwrap()
+}
+
+fn item(number: usize, vector: Vec<f32>) -> Item {
+    Item {
+        id: format!("v-{number}"),
+        vector,
+        metadata: Some(format!(
+            "{{\"third\": {}, \"rare\": {}}}",
+            number % 3,
+            number % 500
+        )),
+    }
+}
+
+fn query(vector: &[f32], k: usize, ef: Option<usize>, filter: Option<&str>) -> Query {
+    let filter = filter.map(|text| Filter::parse(&serde_json::from_str(text).unwrap()).unwrap());
+    Query {
+        vector: vector.to_vec(),
+        k,
+        ef,
+        filter,
+        with_vectors: false,
+    }
+}
+
+/// Share of the true nearest 10 that searches find.
+fn recall(service: &Service, numbers: &mut Numbers, filter: Option<&str>) -> f64 {
+    let count = service.get("x").unwrap().count as usize;
+    let (mut found, mut wanted) = (0, 0);
+    for _ in 0..100 {
+        let vector = numbers.vector();
+        let hits = service
+            .search("x", &query(&vector, 10, None, filter))
+            .unwrap();
+        // A walk as wide as the index is a look at every row.
+        let all = service
+            .search("x", &query(&vector, count, Some(10_000), filter))
+            .unwrap();
+        assert_eq!(hits.len(), 10.min(all.len()));
+        wanted += hits.len();
+        found += hits
+            .iter()
+            .filter(|hit| all[..hits.len()].contains(hit))
+            .count();
+    }
+    found as f64 / wanted as f64
+}
+
+fn run(distance: Distance) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut service = open(dir.path());
+    let spec = IndexSpec {
+        name: "x".into(),
+        dimension: DIMENSION,
+        distance,
+        m: None,
+        ef_construction: None,
+    };
+    service.create(&spec).unwrap();
+    let mut numbers = Numbers(1);
+    let vectors: Vec<_> = (0..ROWS).map(|_| numbers.vector()).collect();
+    for (batch, chunk) in vectors.chunks(200).enumerate() {
+        let numbered = chunk.iter().enumerate();
+        let items = numbered.map(|(i, v)| item(batch * 200 + i, v.clone()));
+        service.add("x", items.collect()).unwrap();
+    }
+    service.settle();
+    assert!(service.get("x").unwrap().segments < 12);
+    assert!(recall(&service, &mut numbers, None) > 0.95, "built");
+
+    drop(service);
+    service = open(dir.path());
+    assert!(recall(&service, &mut numbers, None) > 0.95, "opened again");
+    for (number, vector) in vectors.iter().enumerate().step_by(97) {
+        let hits = service.search("x", &query(vector, 1, None, None)).unwrap();
+        if distance != Distance::Dot {
+            assert_eq!(&*hits[0].id, format!("v-{number}"));
+            assert!(hits[0].distance < 1e-6);
+        }
+    }
+
+    let half = (0..ROWS).step_by(2).map(|number| format!("v-{number}"));
+    assert_eq!(
+        service.delete("x", half.collect()).unwrap(),
+        ROWS as u64 / 2
+    );
+    assert!(recall(&service, &mut numbers, None) > 0.95, "half deleted");
+    for number in (0..ROWS).step_by(2) {
+        if number % 4 == 0 {
+            let vector = vectors[number].clone();
+            service.add("x", vec![item(number, vector)]).unwrap();
+        }
+    }
+    service.settle();
+    assert!(
+        recall(&service, &mut numbers, None) > 0.95,
+        "a quarter added again"
+    );
+    assert!(
+        recall(&service, &mut numbers, Some(r#"{"third": 1}"#)) > 0.95,
+        "filtered"
+    );
+    assert_eq!(
+        recall(&service, &mut numbers, Some(r#"{"rare": 3}"#)),
+        1.0,
+        "few match"
+    );
+    assert_eq!(service.get("x").unwrap().count, 3000);
+}
+
+#[test]
+fn cosine() {
+    run(Distance::Cosine);
+}
+
+#[test]
+fn l2() {
+    run(Distance::L2);
+}
+
+#[test]
+fn dot() {
+    run(Distance::Dot);
+}
+
+#[test]
+fn equal_vectors_are_all_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = open(dir.path());
+    let spec = IndexSpec {
+        name: "x".into(),
+        dimension: 2,
+        distance: Distance::L2,
+        m: Some(2),
+        ef_construction: Some(8),
+    };
+    service.create(&spec).unwrap();
+    // Crowds of equal points, which fill each other's links.
+    let place = |number: usize| vec![(number / 300) as f32, 0.0];
+    let items = (0..3000).map(|number| item(number, place(number)));
+    service.add("x", items.collect()).unwrap();
+    service.settle();
+    for number in (0..3000).step_by(50) {
+        let hits = service
+            .search("x", &query(&place(number), 5, None, None))
+            .unwrap();
+        assert_eq!(hits.len(), 5);
+        assert!(hits.iter().all(|hit| hit.distance == 0.0), "{hits:?}");
+    }
+}
