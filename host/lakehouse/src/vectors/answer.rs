@@ -1,0 +1,219 @@
+//! Writing answers.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use lakehouse_vectord::{DamagedIndex, Error, ErrorKind, Hit, IndexInfo, StoredItem};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// Seconds after which a busy service is worth another try.
+const RETRY_SECONDS: u64 = 1;
+
+/// An answer that says what is wrong.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    r#type: &'static str,
+    title: &'static str,
+    #[serde(serialize_with = "code")]
+    status: StatusCode,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+}
+
+fn code<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Failure {
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status,
+            detail: detail.into(),
+            line: None,
+            column: None,
+        }
+    }
+
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
+    /// Too many calls before this one.
+    pub fn busy() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the vector service is busy; try again",
+        )
+    }
+
+    /// A body that is not the JSON it should be.
+    pub fn json(error: &serde_json::Error) -> Self {
+        let mut failure = Self::new(StatusCode::BAD_REQUEST, format!("the body: {error}"));
+        failure.line = Some(error.line());
+        failure.column = Some(error.column());
+        failure
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::AlreadyExists => StatusCode::CONFLICT,
+            ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+            ErrorKind::Exhausted => StatusCode::INSUFFICIENT_STORAGE,
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        if self.status.is_server_error() {
+            tracing::warn!(status = self.status.as_u16(), "vectors: {}", self.detail);
+        }
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, RETRY_SECONDS.into());
+        }
+        response
+    }
+}
+
+/// An answer of JSON.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Failure> {
+    let body = serde_json::to_vec(value).map_err(|error| Failure::internal(error.to_string()))?;
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// An answer without a body.
+pub fn nothing() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// All indexes.
+#[derive(Serialize)]
+pub struct Listing {
+    pub indexes: Vec<IndexInfo>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedIndex>,
+}
+
+/// What is shown of a hit beside its id and distance.
+#[derive(Clone, Copy)]
+pub struct Shown {
+    pub metadata: bool,
+    pub vector: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self {
+            metadata: true,
+            vector: false,
+        }
+    }
+}
+
+impl Shown {
+    /// What a request names.
+    pub fn named(names: &[String]) -> Result<Self, Failure> {
+        let mut shown = Self {
+            metadata: false,
+            vector: false,
+        };
+        for name in names {
+            match name.as_str() {
+                "metadata" => shown.metadata = true,
+                "vector" => shown.vector = true,
+                _ => {
+                    return Err(Failure::new(
+                        StatusCode::BAD_REQUEST,
+                        format!("include: {name:?} is neither \"metadata\" nor \"vector\""),
+                    ));
+                }
+            }
+        }
+        Ok(shown)
+    }
+}
+
+/// What a search found.
+#[derive(Serialize)]
+pub struct Found<'a> {
+    results: Vec<FoundHit<'a>>,
+}
+
+#[derive(Serialize)]
+struct FoundHit<'a> {
+    id: &'a str,
+    distance: f32,
+    /// Shown as `null` where an item has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Option<&'a RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vector: Option<&'a [f32]>,
+}
+
+impl<'a> Found<'a> {
+    pub fn new(hits: &'a [Hit], shown: Shown) -> Result<Self, Failure> {
+        let result = |hit: &'a Hit| {
+            let metadata = shown.metadata.then(|| raw(hit.metadata.as_deref()));
+            Ok(FoundHit {
+                id: &hit.id,
+                distance: hit.distance,
+                metadata: metadata.transpose()?,
+                vector: hit.vector.as_deref(),
+            })
+        };
+        Ok(Self {
+            results: hits.iter().map(result).collect::<Result<_, Failure>>()?,
+        })
+    }
+}
+
+/// One item.
+#[derive(Serialize)]
+pub struct FoundItem<'a> {
+    id: &'a str,
+    vector: &'a [f32],
+    metadata: Option<&'a RawValue>,
+}
+
+impl<'a> FoundItem<'a> {
+    pub fn new(item: &'a StoredItem) -> Result<Self, Failure> {
+        Ok(Self {
+            id: &item.id,
+            vector: &item.vector,
+            metadata: raw(item.metadata.as_deref())?,
+        })
+    }
+}
+
+/// Metadata as they came.
+fn raw(text: Option<&str>) -> Result<Option<&RawValue>, Failure> {
+    text.map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| Failure::internal(format!("stored metadata are damaged: {error}")))
+}
