@@ -1,0 +1,198 @@
+//! Filters as the catalog's predicates, to leave out files before they are
+//! opened. What cannot be said that way is left to the engine.
+
+use arrow::datatypes::{DataType, Schema, TimeUnit};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
+use lakehouse_sdk::catalog::{Comparison, Predicate};
+use lakehouse_sdk::types::Literal;
+
+/// Values of an `IN` that are handed on; longer lists rarely rule a file out.
+const MOST_VALUES: usize = 200;
+
+/// The conjuncts of `filters` that the catalog understands.
+#[must_use]
+pub fn from_filters(filters: &[Expr], schema: &Schema) -> Vec<Predicate> {
+    let mut predicates = Vec::new();
+    for filter in filters {
+        conjuncts(filter, schema, &mut predicates);
+    }
+    predicates
+}
+
+fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::And,
+            right,
+        }) => {
+            conjuncts(left, schema, out);
+            conjuncts(right, schema, out);
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let Some(op) = comparison(*op) else { return };
+            match (left.as_ref(), right.as_ref()) {
+                (Expr::Column(column), Expr::Literal(value, _)) => {
+                    push(out, schema, &column.name, op, [value]);
+                }
+                (Expr::Literal(value, _), Expr::Column(column)) => {
+                    push(out, schema, &column.name, swap(op), [value]);
+                }
+                _ => {}
+            }
+        }
+        Expr::Between(Between {
+            expr,
+            negated: false,
+            low,
+            high,
+        }) => {
+            if let (Expr::Column(column), Expr::Literal(low, _), Expr::Literal(high, _)) =
+                (expr.as_ref(), low.as_ref(), high.as_ref())
+            {
+                push(out, schema, &column.name, Comparison::Ge, [low]);
+                push(out, schema, &column.name, Comparison::Le, [high]);
+            }
+        }
+        Expr::InList(InList {
+            expr,
+            list,
+            negated: false,
+        }) if list.len() <= MOST_VALUES => {
+            let values: Option<Vec<&ScalarValue>> = list
+                .iter()
+                .map(|item| match item {
+                    Expr::Literal(value, _) => Some(value),
+                    _ => None,
+                })
+                .collect();
+            if let (Expr::Column(column), Some(values)) = (expr.as_ref(), values) {
+                push(out, schema, &column.name, Comparison::In, values);
+            }
+        }
+        Expr::IsNull(inner) => {
+            if let Expr::Column(column) = inner.as_ref() {
+                push(out, schema, &column.name, Comparison::IsNull, []);
+            }
+        }
+        Expr::IsNotNull(inner) => {
+            if let Expr::Column(column) = inner.as_ref() {
+                push(out, schema, &column.name, Comparison::NotNull, []);
+            }
+        }
+        Expr::Like(Like {
+            negated: false,
+            expr,
+            pattern,
+            escape_char: None,
+            case_insensitive: false,
+        }) => {
+            if let (Expr::Column(column), Expr::Literal(pattern, _)) =
+                (expr.as_ref(), pattern.as_ref())
+                && let Some(Some(pattern)) = pattern.try_as_str()
+                && let Some(prefix) = plain_prefix(pattern)
+            {
+                let value = ScalarValue::Utf8View(Some(prefix.to_owned()));
+                push(out, schema, &column.name, Comparison::StartsWith, [&value]);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn comparison(op: Operator) -> Option<Comparison> {
+    Some(match op {
+        Operator::Eq => Comparison::Eq,
+        Operator::NotEq => Comparison::Ne,
+        Operator::Lt => Comparison::Lt,
+        Operator::LtEq => Comparison::Le,
+        Operator::Gt => Comparison::Gt,
+        Operator::GtEq => Comparison::Ge,
+        _ => return None,
+    })
+}
+
+/// The comparison with its sides exchanged.
+fn swap(op: Comparison) -> Comparison {
+    match op {
+        Comparison::Lt => Comparison::Gt,
+        Comparison::Le => Comparison::Ge,
+        Comparison::Gt => Comparison::Lt,
+        Comparison::Ge => Comparison::Le,
+        other => other,
+    }
+}
+
+/// The text before the first wildcard, if there is some.
+fn plain_prefix(pattern: &str) -> Option<&str> {
+    if pattern.contains('\\') {
+        return None;
+    }
+    let end = pattern.find(['%', '_']).unwrap_or(pattern.len());
+    (end > 0).then(|| &pattern[..end])
+}
+
+fn push<'a>(
+    out: &mut Vec<Predicate>,
+    schema: &Schema,
+    column: &str,
+    op: Comparison,
+    values: impl IntoIterator<Item = &'a ScalarValue>,
+) {
+    let Ok(field) = schema.field_with_name(column) else {
+        return;
+    };
+    let values: Option<Vec<Literal>> = values
+        .into_iter()
+        .map(|value| literal(value, field.data_type()))
+        .collect();
+    if let Some(values) = values {
+        out.push(Predicate {
+            column: column.to_owned(),
+            op,
+            values,
+        });
+    }
+}
+
+/// A value as a literal of the column's type; none where it has none, or is null.
+fn literal(value: &ScalarValue, column: &DataType) -> Option<Literal> {
+    if value.is_null() {
+        return None;
+    }
+    let value = if value.data_type() == *column {
+        value.clone()
+    } else {
+        // Only where nothing can be lost: a comparison with 1.5 is not one with 1.
+        let cast = value.cast_to(column).ok()?;
+        if cast.cast_to(&value.data_type()).ok()? != *value {
+            return None;
+        }
+        cast
+    };
+    Some(match value {
+        ScalarValue::Boolean(Some(value)) => Literal::Boolean(value),
+        ScalarValue::Int32(Some(value)) => Literal::Integer(i64::from(value)),
+        ScalarValue::Int64(Some(value)) => Literal::Integer(value),
+        ScalarValue::Float32(Some(value)) if !value.is_nan() => Literal::Floating(f64::from(value)),
+        ScalarValue::Float64(Some(value)) if !value.is_nan() => Literal::Floating(value),
+        ScalarValue::Decimal128(Some(value), _, scale) => {
+            Literal::Decimal((value.to_be_bytes().to_vec(), u32::try_from(scale).ok()?))
+        }
+        ScalarValue::Date32(Some(days)) => Literal::Date(days),
+        ScalarValue::Time64Microsecond(Some(micros)) => Literal::Time(micros),
+        ScalarValue::TimestampMicrosecond(Some(micros), _)
+            if matches!(column, DataType::Timestamp(TimeUnit::Microsecond, _)) =>
+        {
+            Literal::Timestamp(micros)
+        }
+        ScalarValue::Utf8View(Some(text)) | ScalarValue::Utf8(Some(text)) => Literal::Text(text),
+        ScalarValue::BinaryView(Some(bytes)) | ScalarValue::Binary(Some(bytes)) => {
+            Literal::Binary(bytes)
+        }
+        ScalarValue::FixedSizeBinary(_, Some(bytes)) => Literal::Binary(bytes),
+        _ => return None,
+    })
+}

@@ -1,0 +1,96 @@
+//! What a client asks to run.
+
+use datafusion::common::ScalarValue;
+use lakehouse_sdk::http::{Problem, Request};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Bytes of the longest request.
+const LIMIT: usize = 16 << 20;
+
+/// A statement and its parameters.
+#[derive(Debug)]
+pub struct Query {
+    /// The SQL text.
+    pub sql: String,
+    /// Values of `$1`, `$2`, ….
+    pub params: Vec<ScalarValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    sql: String,
+    #[serde(default)]
+    params: Vec<Value>,
+}
+
+impl Query {
+    /// Reads it from JSON or from plain text.
+    ///
+    /// # Errors
+    /// 415 for other media types, 413 over 16 MiB, 400 for what is not as it
+    /// should be.
+    pub fn read(request: &mut Request) -> Result<Self, Problem> {
+        let media = request
+            .header("content-type")
+            .map(|value| value.split(';').next().unwrap_or_default().trim())
+            .unwrap_or("text/plain")
+            .to_ascii_lowercase();
+        match media.as_str() {
+            "application/json" => {
+                let body: Body = request.read_json(LIMIT)?;
+                let params = body
+                    .params
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, value)| parameter(index, value))
+                    .collect::<Result<_, _>>()?;
+                Ok(Self {
+                    sql: body.sql,
+                    params,
+                })
+            }
+            "text/plain" | "application/sql" => {
+                let body = request.read_body(LIMIT)?;
+                let sql = String::from_utf8(body).map_err(|error| {
+                    Problem::bad_request(format!(
+                        "the SQL text is not UTF-8 at byte {}",
+                        error.utf8_error().valid_up_to()
+                    ))
+                })?;
+                Ok(Self {
+                    sql,
+                    params: Vec::new(),
+                })
+            }
+            other => Err(Problem::new(
+                415,
+                format!("the content type {other:?} is neither application/json nor text/plain"),
+            )),
+        }
+    }
+}
+
+fn parameter(index: usize, value: Value) -> Result<ScalarValue, Problem> {
+    Ok(match value {
+        Value::Null => ScalarValue::Null,
+        Value::Bool(value) => ScalarValue::Boolean(Some(value)),
+        Value::String(value) => ScalarValue::Utf8(Some(value)),
+        Value::Number(number) => {
+            if let Some(value) = number.as_i64() {
+                ScalarValue::Int64(Some(value))
+            } else if let Some(value) = number.as_u64() {
+                ScalarValue::UInt64(Some(value))
+            } else {
+                ScalarValue::Float64(number.as_f64())
+            }
+        }
+        Value::Array(_) | Value::Object(_) => {
+            return Err(Problem::bad_request(format!(
+                "parameter ${} is an array or object; parameters are null, booleans, numbers and strings",
+                index + 1
+            )));
+        }
+    })
+}
