@@ -1,0 +1,163 @@
+//! Parquet: the body goes to disk first, its end must be read before its start.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::fault::Fault;
+use crate::source::{Reader, Source};
+use crate::spool::Spool;
+
+/// Rows of a batch.
+const ROWS: usize = 8 * 1024;
+
+/// Bytes of a column chunk, uncompressed, that a file may declare for each byte
+/// it has: no codec does better on real data, and a lie must not fill memory.
+const MAX_RATIO: u64 = 10_000;
+
+/// Bytes read ahead where the length is not known.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// A Parquet body as batches.
+pub(crate) struct ParquetSource {
+    schema: SchemaRef,
+    batches: ParquetRecordBatchReader,
+}
+
+impl ParquetSource {
+    pub(crate) fn open(reader: Reader) -> Result<Self, Fault> {
+        let file = SpooledFile(Arc::new(Spool::fill(reader)?));
+        let length = file.len();
+        if length == 0 {
+            return Err(Fault::data("the body is empty"));
+        }
+        // The Arrow schema that some writers embed may say anything; the Parquet
+        // types are what the file is read by.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let builder =
+            ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(broken)?;
+        check(builder.metadata(), length)?;
+        let schema = Arc::clone(builder.schema());
+        let batches = builder.with_batch_size(ROWS).build().map_err(broken)?;
+        Ok(Self { schema, batches })
+    }
+}
+
+impl Source for ParquetSource {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn typed(&self) -> bool {
+        true
+    }
+
+    fn next(&mut self) -> Result<Option<RecordBatch>, Fault> {
+        self.batches
+            .next()
+            .transpose()
+            .map_err(|error| broken(error.into()))
+    }
+}
+
+fn broken(error: ParquetError) -> Fault {
+    let text = match &error {
+        ParquetError::General(text) | ParquetError::EOF(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Fault::data(format!("the Parquet file is broken: {text}"))
+}
+
+/// Refuses lengths that the file cannot have, before anything is allocated by them.
+fn check(metadata: &ParquetMetaData, length: u64) -> Result<(), Fault> {
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        if group.num_rows() < 0 {
+            return Err(Fault::data(format!(
+                "row group {number} has {} rows",
+                group.num_rows()
+            )));
+        }
+        for chunk in group.columns() {
+            let start = chunk
+                .dictionary_page_offset()
+                .unwrap_or_else(|| chunk.data_page_offset());
+            let end = u64::try_from(start)
+                .ok()
+                .zip(u64::try_from(chunk.compressed_size()).ok())
+                .and_then(|(start, size)| start.checked_add(size));
+            let plausible = u64::try_from(chunk.uncompressed_size())
+                .is_ok_and(|size| size <= length.saturating_mul(MAX_RATIO));
+            if end.is_none_or(|end| end > length) || !plausible || chunk.num_values() < 0 {
+                return Err(Fault::data(format!(
+                    "the Parquet file is broken: column '{}' of row group {number} lies outside \
+                     of the file",
+                    chunk.column_path()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The file that the Parquet reader reads.
+#[derive(Debug, Clone)]
+struct SpooledFile(Arc<Spool>);
+
+impl Length for SpooledFile {
+    fn len(&self) -> u64 {
+        self.0.length()
+    }
+}
+
+impl ChunkReader for SpooledFile {
+    type T = io::BufReader<SpooledRead>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        let read = SpooledRead {
+            file: Arc::clone(&self.0),
+            offset: start,
+        };
+        Ok(io::BufReader::with_capacity(READ_AHEAD, read))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        let end = start.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.0.length()) {
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} lie outside of its {} bytes",
+                self.0.length()
+            )));
+        }
+        let mut bytes = vec![0; length];
+        SpooledRead {
+            file: Arc::clone(&self.0),
+            offset: start,
+        }
+        .read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Reads on from an offset.
+#[derive(Debug)]
+struct SpooledRead {
+    file: Arc<Spool>,
+    offset: u64,
+}
+
+impl Read for SpooledRead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(self.offset, buffer)?;
+        self.offset += length as u64;
+        Ok(length)
+    }
+}

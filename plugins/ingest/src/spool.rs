@@ -1,0 +1,83 @@
+//! A body on disk, for formats that need random access.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use lakehouse_sdk::types;
+use uuid::Uuid;
+
+use crate::fault::Fault;
+
+/// Folder of the guest's scratch space.
+const FOLDER: &str = "/tmp";
+
+/// Bytes copied at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// A file in the scratch folder, removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    file: Mutex<File>,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Spool {
+    /// Copies a whole body to disk.
+    pub(crate) fn fill(mut reader: impl Read) -> Result<Self, Fault> {
+        let path = PathBuf::from(FOLDER).join(format!("ingest-{}", Uuid::new_v4()));
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path);
+        let file = file.map_err(|error| scratch(&error))?;
+        let mut spool = Self {
+            file: Mutex::new(file),
+            path,
+            length: 0,
+        };
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let length = reader.read(&mut chunk)?;
+            if length == 0 {
+                return Ok(spool);
+            }
+            let file = spool.file.get_mut().unwrap_or_else(PoisonError::into_inner);
+            file.write_all(&chunk[..length])
+                .map_err(|error| scratch(&error))?;
+            spool.length += length as u64;
+        }
+    }
+
+    /// Bytes in it.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Reads from `offset`; 0 bytes at the end of the file.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.read(buffer)
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // The host empties the folder at its next start if this fails.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn scratch(error: &io::Error) -> Fault {
+    let text = format!("the body does not fit into the scratch space: {error}");
+    Fault::Host(match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            types::Error::Exhausted(text)
+        }
+        _ => types::Error::Internal(text),
+    })
+}
