@@ -217,7 +217,8 @@ impl BodyWriter {
         Ok(())
     }
 
-    fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Hands bytes to the host, past the buffer.
+    pub(super) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.wait()?;
             let len = usize::try_from(self.permit)

@@ -175,7 +175,10 @@ impl Response {
 fn head(status: u16, headers: &[(String, Vec<u8>)]) -> Option<OutgoingResponse> {
     let fields = Fields::from_list(headers).ok()?;
     let response = OutgoingResponse::new(fields);
-    response.set_status_code(status).ok()?;
+    // A response begins as 200.
+    if status != 200 {
+        response.set_status_code(status).ok()?;
+    }
     Some(response)
 }
 
@@ -187,7 +190,7 @@ fn fill(body: &OutgoingBody, content: Body) -> io::Result<()> {
     let mut writer = BodyWriter::new(stream);
     match content {
         Body::Empty | Body::Omitted(_) => {}
-        Body::Bytes(bytes) => writer.write_all(&bytes)?,
+        Body::Bytes(bytes) => return writer.send(&bytes),
         Body::Stream(source, length) => {
             writer.splice(&source, length)?;
         }
