@@ -1,0 +1,305 @@
+//! `[plugins]`: a few keys for all, and one table a plugin.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use lakehouse_runtime::Limits;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::value::{Size, Span};
+
+/// `[plugins]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plugins {
+    /// The folder of `*.wasm` files.
+    pub dir: PathBuf,
+    /// Plugins that must serve for `/readyz` to say yes.
+    pub required: Vec<String>,
+    /// `[plugins.defaults]`: limits for plugins whose section says nothing.
+    pub defaults: PluginSection,
+    /// `[plugins.<name>]`.
+    pub sections: BTreeMap<String, PluginSection>,
+}
+
+/// `[plugins.<name>]`. What is left out comes from the built-in section of that
+/// plugin, then from `[plugins.defaults]`, then from the built-in defaults.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginSection {
+    /// Route instead of `/v1/<name>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Also takes the route itself off the path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strip_prefix: Option<bool>,
+    /// Largest request body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body: Option<Size>,
+    /// Memory of one instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+    /// Wall clock of one request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Span>,
+    /// Requests at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
+    /// Requests that may wait for a free place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<usize>,
+    /// The longest that one of them waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_wait: Option<Span>,
+    /// Requests that one instance serves, 1 for a fresh one each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<u32>,
+    /// How long an instance is kept without work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Span>,
+    /// Whether the guest has a folder for temporary files, `/tmp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<bool>,
+    /// What the plugin may use of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<toml::Table>,
+    /// What the plugin reads through `wasi:config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<BTreeMap<String, String>>,
+    /// The plugin's environment variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
+}
+
+impl PluginSection {
+    /// This section, completed by a weaker one.
+    #[must_use]
+    pub fn or(self, weaker: &Self) -> Self {
+        Self {
+            route: self.route.or_else(|| weaker.route.clone()),
+            strip_prefix: self.strip_prefix.or(weaker.strip_prefix),
+            max_body: self.max_body.or(weaker.max_body),
+            memory: self.memory.or(weaker.memory),
+            deadline: self.deadline.or(weaker.deadline),
+            concurrency: self.concurrency.or(weaker.concurrency),
+            queue: self.queue.or(weaker.queue),
+            queue_wait: self.queue_wait.or(weaker.queue_wait),
+            reuse: self.reuse.or(weaker.reuse),
+            idle: self.idle.or(weaker.idle),
+            scratch: self.scratch.or(weaker.scratch),
+            grants: self.grants.or_else(|| weaker.grants.clone()),
+            config: self.config.or_else(|| weaker.config.clone()),
+            env: self.env.or_else(|| weaker.env.clone()),
+        }
+    }
+
+    /// The limits as the runtime takes them.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let base = Limits::default();
+        Limits {
+            memory: self.memory.map_or(base.memory, |size| size.0),
+            deadline: self.deadline.map_or(base.deadline, |span| span.0),
+            concurrency: self.concurrency.unwrap_or(base.concurrency),
+            queue: self.queue.unwrap_or(base.queue),
+            queue_wait: self.queue_wait.map_or(base.queue_wait, |span| span.0),
+            reuse: self.reuse.unwrap_or(base.reuse),
+            idle: self.idle.map_or(base.idle, |span| span.0),
+        }
+    }
+
+    /// Largest request body in bytes.
+    #[must_use]
+    pub fn max_body(&self) -> Size {
+        self.max_body.unwrap_or(DEFAULT_MAX_BODY)
+    }
+}
+
+const DEFAULT_MAX_BODY: Size = Size::mib(16);
+
+/// Built-in `[plugins.defaults]`.
+fn defaults() -> PluginSection {
+    let limits = Limits::default();
+    PluginSection {
+        max_body: Some(DEFAULT_MAX_BODY),
+        memory: Some(Size(limits.memory)),
+        deadline: Some(Span(limits.deadline)),
+        concurrency: Some(limits.concurrency),
+        queue: Some(limits.queue),
+        queue_wait: Some(Span(limits.queue_wait)),
+        reuse: Some(limits.reuse),
+        idle: Some(Span(limits.idle)),
+        ..PluginSection::default()
+    }
+}
+
+/// `{ store = [{ prefix, access }, ...] }` and the like.
+fn grants(store: &[&str], catalog: Option<&str>, vectors: Option<&str>) -> toml::Table {
+    let entry = |key: &str, value: &str, access: &str| {
+        let mut table = toml::Table::new();
+        table.insert(key.into(), value.into());
+        table.insert("access".into(), access.into());
+        toml::Value::Table(table)
+    };
+    let mut grants = toml::Table::new();
+    if !store.is_empty() {
+        let entries: Vec<_> = store
+            .iter()
+            .map(|prefix| entry("prefix", prefix, "read-write"))
+            .collect();
+        grants.insert("store".into(), entries.into());
+    }
+    if let Some(access) = catalog {
+        grants.insert("catalog".into(), access.into());
+    }
+    if let Some(access) = vectors {
+        grants.insert("vectors".into(), vec![entry("index", "*", access)].into());
+    }
+    grants
+}
+
+/// The sections of the plugins that come with the host.
+fn sections() -> BTreeMap<String, PluginSection> {
+    let storage = PluginSection {
+        max_body: Some(Size::UNLIMITED),
+        memory: Some(Size::mib(64)),
+        deadline: Some(Span::secs(3600)),
+        grants: Some(grants(&["objects/"], None, None)),
+        ..PluginSection::default()
+    };
+    let catalog = PluginSection {
+        memory: Some(Size::mib(512)),
+        deadline: Some(Span::secs(60)),
+        grants: Some(grants(&["catalog/", "warehouse/"], None, None)),
+        ..PluginSection::default()
+    };
+    let ingest = PluginSection {
+        max_body: Some(Size::UNLIMITED),
+        memory: Some(Size::gib(1)),
+        deadline: Some(Span::secs(3600)),
+        concurrency: Some(8),
+        scratch: Some(true),
+        grants: Some(grants(&["warehouse/"], Some("write"), None)),
+        ..PluginSection::default()
+    };
+    let query = PluginSection {
+        route: Some("/v1/sql".into()),
+        memory: Some(Size::gib(4)),
+        deadline: Some(Span::secs(600)),
+        concurrency: Some(8),
+        idle: Some(Span::secs(300)),
+        scratch: Some(true),
+        grants: Some(grants(&["warehouse/"], Some("write"), Some("read"))),
+        ..PluginSection::default()
+    };
+    BTreeMap::from([
+        ("storage".into(), storage),
+        ("catalog".into(), catalog),
+        ("ingest".into(), ingest),
+        ("query".into(), query),
+    ])
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self {
+            dir: "plugins".into(),
+            required: ["storage", "catalog", "ingest", "query"]
+                .map(String::from)
+                .into(),
+            defaults: defaults(),
+            sections: sections(),
+        }
+    }
+}
+
+impl Plugins {
+    /// What holds for the plugin of this name.
+    #[must_use]
+    pub fn section(&self, name: &str) -> PluginSection {
+        let section = self.sections.get(name).cloned().unwrap_or_default();
+        section.or(&self.defaults)
+    }
+
+    /// The path that the plugin of this name serves, with everything below it.
+    #[must_use]
+    pub fn route(&self, name: &str) -> String {
+        let section = self.sections.get(name);
+        section
+            .and_then(|section| section.route.clone())
+            .unwrap_or_else(|| format!("/v1/{name}"))
+    }
+}
+
+impl Serialize for Plugins {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("dir", &self.dir)?;
+        map.serialize_entry("required", &self.required)?;
+        map.serialize_entry("defaults", &self.defaults)?;
+        for (name, section) in &self.sections {
+            map.serialize_entry(name, section)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Plugins {
+    /// By hand, because the keys for all stand beside the plugins' names, and
+    /// serde's `flatten` would lose where in the file an error is.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PluginsVisitor;
+        impl<'de> Visitor<'de> for PluginsVisitor {
+            type Value = Plugins;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the table `[plugins]`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Plugins, A::Error> {
+                let mut plugins = Plugins::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "dir" => plugins.dir = map.next_value()?,
+                        "required" => plugins.required = map.next_value()?,
+                        "defaults" => {
+                            let section: PluginSection = map.next_value()?;
+                            plugins.defaults = section.or(&plugins.defaults);
+                        }
+                        _ => {
+                            let Section(section) = map.next_value()?;
+                            let known = plugins.sections.remove(&key).unwrap_or_default();
+                            plugins.sections.insert(key, section.or(&known));
+                        }
+                    }
+                }
+                Ok(plugins)
+            }
+        }
+        deserializer.deserialize_map(PluginsVisitor)
+    }
+}
+
+/// A plugin's section, with an error that says what else the key may be.
+struct Section(PluginSection);
+
+impl<'de> Deserialize<'de> for Section {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SectionVisitor;
+        impl<'de> Visitor<'de> for SectionVisitor {
+            type Value = Section;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`dir`, `required`, `defaults` or the table of a plugin")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Section, A::Error> {
+                let map = serde::de::value::MapAccessDeserializer::new(map);
+                PluginSection::deserialize(map).map(Section)
+            }
+        }
+        deserializer.deserialize_map(SectionVisitor)
+    }
+}

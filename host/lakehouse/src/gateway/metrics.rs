@@ -1,0 +1,210 @@
+//! `/metrics`, in Prometheus' text format.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+use http::StatusCode;
+use lakehouse_runtime::{LATENCY_BUCKETS, PluginMetrics, Runtime};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    TextEncoder,
+};
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Counters of the gateway, looked up once.
+pub struct Metrics {
+    routes: Vec<RouteMetrics>,
+    /// Operation routes and paths that nobody serves.
+    other: RouteMetrics,
+}
+
+struct RouteMetrics {
+    requests: [IntCounter; CLASSES.len()],
+    seconds: Histogram,
+}
+
+impl Metrics {
+    /// Counters for these routes, by number.
+    pub fn new<'a>(
+        routes: impl Iterator<Item = &'a str>,
+        registry: &Registry,
+    ) -> prometheus::Result<Self> {
+        let requests = IntCounterVec::new(
+            Opts::new(
+                "lakehouse_http_requests_total",
+                "Requests answered, by route and class of status.",
+            ),
+            &["route", "status"],
+        )?;
+        let seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "lakehouse_http_request_duration_seconds",
+                "Time from a request's head to its answer's head, by route.",
+            )
+            .buckets(LATENCY_BUCKETS.to_vec()),
+            &["route"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        let route = |name: &str| RouteMetrics {
+            requests: CLASSES.map(|class| requests.with_label_values(&[name, class])),
+            seconds: seconds.with_label_values(&[name]),
+        };
+        Ok(Self {
+            routes: routes.map(route).collect(),
+            other: route("other"),
+        })
+    }
+
+    /// Counts an answered request.
+    pub fn count(&self, route: Option<usize>, status: StatusCode, elapsed: Duration) {
+        let route = route
+            .and_then(|at| self.routes.get(at))
+            .unwrap_or(&self.other);
+        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        route.requests[class].inc();
+        route.seconds.observe(elapsed.as_secs_f64());
+    }
+}
+
+/// Everything: the registry, the plugins, the process.
+pub fn render(registry: &Registry, runtime: &Runtime) -> String {
+    let mut text = Vec::new();
+    if let Err(error) = TextEncoder::new().encode(&registry.gather(), &mut text) {
+        tracing::error!(%error, "cannot encode metrics");
+    }
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    plugins(&mut text, &runtime.metrics());
+    single(
+        &mut text,
+        "lakehouse_plugins_memory_bytes",
+        "Linear memory of all instances.",
+        runtime.memory(),
+    );
+    if let Some(bytes) = resident() {
+        single(
+            &mut text,
+            "process_resident_memory_bytes",
+            "Resident memory of the process.",
+            bytes,
+        );
+    }
+    text
+}
+
+fn single(text: &mut String, name: &str, help: &str, value: u64) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+    );
+}
+
+/// A number of each plugin: its metric's name, type, help, and how to read it.
+type Column = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&PluginMetrics) -> u64,
+);
+
+const COLUMNS: [Column; 9] = [
+    (
+        "lakehouse_plugin_requests_total",
+        "counter",
+        "HTTP requests that a plugin took.",
+        |m| m.requests,
+    ),
+    (
+        "lakehouse_plugin_calls_total",
+        "counter",
+        "Typed calls that a plugin took.",
+        |m| m.calls,
+    ),
+    (
+        "lakehouse_plugin_traps_total",
+        "counter",
+        "Requests and calls that ended in a trap.",
+        |m| m.traps,
+    ),
+    (
+        "lakehouse_plugin_timeouts_total",
+        "counter",
+        "Requests and calls that ended at their deadline.",
+        |m| m.timeouts,
+    ),
+    (
+        "lakehouse_plugin_rejected_total",
+        "counter",
+        "Requests and calls turned away because the plugin was busy.",
+        |m| m.rejected,
+    ),
+    (
+        "lakehouse_plugin_cancelled_total",
+        "counter",
+        "Requests whose client went away before the end.",
+        |m| m.cancelled,
+    ),
+    (
+        "lakehouse_plugin_in_flight",
+        "gauge",
+        "Requests and calls that run or wait.",
+        |m| m.in_flight,
+    ),
+    (
+        "lakehouse_plugin_instances",
+        "gauge",
+        "Instances, working and idle.",
+        |m| m.instances,
+    ),
+    (
+        "lakehouse_plugin_instantiations_total",
+        "counter",
+        "Instances made.",
+        |m| m.instantiations,
+    ),
+];
+
+/// Plugin names need no escaping: they are route segments.
+fn plugins(text: &mut String, plugins: &[PluginMetrics]) {
+    for (name, kind, help, read) in COLUMNS {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for metrics in plugins {
+            let _ = writeln!(
+                text,
+                "{name}{{plugin=\"{}\"}} {}",
+                metrics.plugin,
+                read(metrics)
+            );
+        }
+    }
+    let name = "lakehouse_plugin_request_duration_seconds";
+    let help = "Time from a request's arrival to the end of its answer's body.";
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
+    for metrics in plugins {
+        let plugin = &metrics.plugin;
+        for (bound, count) in LATENCY_BUCKETS.iter().zip(&metrics.latency_buckets) {
+            let _ = writeln!(
+                text,
+                "{name}_bucket{{plugin=\"{plugin}\",le=\"{bound}\"}} {count}"
+            );
+        }
+        let (count, sum) = (metrics.latency_count, metrics.latency_sum);
+        let _ = writeln!(
+            text,
+            "{name}_bucket{{plugin=\"{plugin}\",le=\"+Inf\"}} {count}"
+        );
+        let _ = writeln!(text, "{name}_sum{{plugin=\"{plugin}\"}} {sum}");
+        let _ = writeln!(text, "{name}_count{{plugin=\"{plugin}\"}} {count}");
+    }
+}
+
+/// Bytes of resident memory; none where the system does not say.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}

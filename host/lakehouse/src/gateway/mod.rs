@@ -1,0 +1,258 @@
+//! The gateway: finds who answers a request, and makes an answer of what comes back.
+//!
+//! One function from request to response, without a stack of layers: a request to
+//! a plugin costs one look at a short list of routes, one copy of the path and one
+//! request id on top of the plugin's own work. CORS and compression are layers
+//! around it that are there only when the configuration asks for them.
+
+mod body;
+mod layers;
+mod metrics;
+mod ops;
+mod problem;
+mod proxy;
+mod request_id;
+mod routes;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use lakehouse_runtime::{Body, CallError};
+use tower::Service;
+
+use crate::config::ConfigError;
+use crate::host::Host;
+use crate::roster::State;
+
+pub use body::ResponseBody;
+use body::{Exceeded, RequestBody};
+pub use layers::Front;
+use metrics::Metrics;
+use problem::Problem;
+use proxy::Proxy;
+pub use request_id::{REQUEST_ID, RequestIds};
+use routes::{Route, Routes, Target};
+
+/// The largest answer of a native service that is turned into a problem.
+const MAX_NATIVE_ERROR: usize = 64 << 10;
+
+/// The gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    host: Arc<Host>,
+    routes: Routes,
+    proxy: Proxy,
+    vectors: axum::Router,
+    metrics: Metrics,
+}
+
+impl Gateway {
+    /// A gateway to what the host holds.
+    ///
+    /// # Errors
+    /// If an upstream's URL cannot be used.
+    pub fn new(host: Arc<Host>) -> Result<Self, ConfigError> {
+        let routes = Routes::new(&host.config, &host.roster)?;
+        let metrics = Metrics::new(
+            routes.iter().map(|route| route.name.as_str()),
+            &host.registry,
+        )
+        .map_err(|error| ConfigError::new(format!("metrics: {error}")))?;
+        let vectors = crate::vectors::router(Arc::clone(&host.vectors))
+            .layer(axum::extract::DefaultBodyLimit::disable());
+        Ok(Self(Arc::new(Inner {
+            proxy: Proxy::new(host.config.gateway.timeout.0),
+            host,
+            routes,
+            vectors,
+            metrics,
+        })))
+    }
+
+    /// Answers a request, whose id is in its headers already.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let started = Instant::now();
+        let gateway = &*self.0;
+        let access =
+            tracing::enabled!(target: "lakehouse::access", tracing::Level::DEBUG).then(|| {
+                (
+                    request.method().clone(),
+                    request.uri().clone(),
+                    request.headers().get(&REQUEST_ID).cloned(),
+                )
+            });
+        let found = gateway.routes.find(request.uri().path());
+        let response = match found {
+            Some((_, route)) => gateway.route(route, request).await,
+            None => gateway.native(request),
+        };
+        let elapsed = started.elapsed();
+        gateway
+            .metrics
+            .count(found.map(|(at, _)| at), response.status(), elapsed);
+        if let Some((method, uri, id)) = access {
+            tracing::debug!(
+                target: "lakehouse::access",
+                %method,
+                path = uri.path(),
+                status = response.status().as_u16(),
+                ms = elapsed.as_secs_f64() * 1000.0,
+                request_id = id.as_ref().and_then(|id| id.to_str().ok()),
+            );
+        }
+        response
+    }
+}
+
+impl Inner {
+    async fn route(&self, route: &Route, request: Request<Incoming>) -> Response<ResponseBody> {
+        let limit = route.max_body.0;
+        if request.body().size_hint().lower() > limit {
+            body::discard(request.into_body());
+            return Problem::too_large(limit).into();
+        }
+        let (head, body) = request.into_parts();
+        let body = RequestBody::new(body, limit);
+        let exceeded = body.exceeded();
+        let request = Request::from_parts(head, body);
+        let response = match &route.target {
+            Target::Plugin { name, strip } => self.plugin(name, *strip, request).await,
+            Target::Upstream(base) => self.proxy.forward(base, request).await,
+            Target::Vectors => self.vectors(request).await,
+        };
+        match response {
+            // Whatever was made of a body cut off at the limit is beside the point.
+            _ if over(&exceeded, &response) => Problem::too_large(limit).into(),
+            Ok(response) => response,
+            Err(problem) => problem.into(),
+        }
+    }
+
+    async fn plugin(
+        &self,
+        name: &str,
+        strip: usize,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let (mut head, body) = request.into_parts();
+        let path = routes::strip(&head.uri, strip);
+        head.uri = path
+            .parse()
+            .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the path: {error}")))?;
+        let id = head.headers.get(&REQUEST_ID).cloned();
+        let id = id
+            .as_ref()
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or_default();
+        let body = if body.is_end_stream() {
+            Body::empty()
+        } else {
+            Body::new(body)
+        };
+        match self
+            .host
+            .runtime
+            .handle(name, Request::from_parts(head, body), id)
+            .await
+        {
+            Ok(response) => Ok(response.map(ResponseBody::plugin)),
+            Err(error) => Err(self.explain(name, &error)),
+        }
+    }
+
+    /// What to say about a plugin that did not answer.
+    fn explain(&self, name: &str, error: &CallError) -> Problem {
+        let entry = self.host.roster.get(name);
+        match (error, entry.map(|entry| entry.state())) {
+            (CallError::NotFound, Some(State::Loading)) => Problem::unavailable(
+                format!("plugin `{name}` is being loaded"),
+                Duration::from_secs(1),
+            ),
+            (
+                CallError::NotFound | CallError::Unavailable { .. },
+                Some(State::Absent(reason) | State::Failed(reason)),
+            ) => Problem::unavailable(
+                format!("plugin `{name}` does not serve: {reason}"),
+                Duration::from_secs(30),
+            ),
+            _ => {
+                tracing::warn!(plugin = name, %error, "request failed");
+                Problem::call(name, error)
+            }
+        }
+    }
+
+    async fn vectors(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let request = request.map(axum::body::Body::new);
+        let path = request.uri().path().to_owned();
+        let method = request.method().clone();
+        let Ok(response) = self.vectors.clone().call(request).await;
+        let status = response.status();
+        let is_problem = response.headers().get(CONTENT_TYPE) == Some(&problem::MEDIA_TYPE);
+        if is_problem || !(status.is_client_error() || status.is_server_error()) {
+            return Ok(response.map(ResponseBody::native));
+        }
+        // The router's own refusals are plain text, or nothing.
+        let (head, body) = response.into_parts();
+        let body = http_body_util::Limited::new(body, MAX_NATIVE_ERROR);
+        let text = body
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
+        let detail = match String::from_utf8_lossy(&text).trim() {
+            "" if status == StatusCode::NOT_FOUND => format!("nothing serves {path}"),
+            "" => format!("{method} {path}: {status}"),
+            text => text.to_owned(),
+        };
+        let mut response = Response::from(Problem::new(status, detail));
+        if let Some(allow) = head.headers.get(http::header::ALLOW) {
+            response
+                .headers_mut()
+                .insert(http::header::ALLOW, allow.clone());
+        }
+        Ok(response)
+    }
+
+    fn native(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let (head, body) = request.into_parts();
+        body::discard(body);
+        let path = head.uri.path();
+        let Some(answer) = ops::find(path) else {
+            return Problem::no_route(path).into();
+        };
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return Problem::method(&head.method, path, "GET, HEAD").into();
+        }
+        answer(self, path)
+    }
+}
+
+/// Whether the body was over its limit and nothing that the client may rely on was
+/// said yet.
+fn over(exceeded: &Exceeded, response: &Result<Response<ResponseBody>, Problem>) -> bool {
+    exceeded.get() && !matches!(response, Ok(response) if response.status().is_success())
+}
+
+/// An answer of JSON.
+fn json(value: &impl serde::Serialize) -> Response<ResponseBody> {
+    match serde_json::to_vec(value) {
+        Ok(body) => {
+            let mut response = Response::new(ResponseBody::full(body));
+            let media = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, media);
+            response
+        }
+        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into(),
+    }
+}

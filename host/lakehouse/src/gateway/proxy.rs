@@ -1,0 +1,143 @@
+//! Services that another host serves.
+
+use std::time::Duration;
+
+use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use super::body::{RequestBody, ResponseBody};
+use super::problem::Problem;
+use super::routes;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const POOL_IDLE: Duration = Duration::from_secs(60);
+/// `/v1`, which the other host does not see.
+const STRIP: usize = 3;
+
+/// Headers that are between two neighbours and go no further.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-authorization"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// A client to other hosts.
+pub struct Proxy {
+    client: Client<HttpConnector, RequestBody>,
+    timeout: Duration,
+}
+
+impl Proxy {
+    /// `timeout` bounds the wait for an answer's head.
+    pub fn new(timeout: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_idle_timeout(POOL_IDLE)
+                .build(connector),
+            timeout,
+        }
+    }
+
+    /// Sends a request to the host at `base` and its answer back. Both bodies stream.
+    pub async fn forward(
+        &self,
+        base: &Uri,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let (mut head, body) = request.into_parts();
+        let own_host = head
+            .uri
+            .authority()
+            .and_then(|authority| HeaderValue::try_from(authority.as_str()).ok())
+            .or_else(|| head.headers.remove(HOST));
+        head.uri = target(base, &head.uri)?;
+        head.version = Version::HTTP_11;
+        strip_hop_by_hop(&mut head.headers);
+        // The client sets the upstream's own.
+        head.headers.remove(HOST);
+        if let Some(host) = own_host {
+            let name = HeaderName::from_static("x-forwarded-host");
+            head.headers.entry(name).or_insert(host);
+        }
+        let name = HeaderName::from_static("x-forwarded-proto");
+        let proto = HeaderValue::from_static("http");
+        head.headers.entry(name).or_insert(proto);
+
+        let answer = self.client.request(Request::from_parts(head, body));
+        let host = base.authority().map_or("", |authority| authority.as_str());
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(Ok(mut response)) => {
+                strip_hop_by_hop(response.headers_mut());
+                *response.version_mut() = Version::HTTP_11;
+                Ok(response.map(ResponseBody::upstream))
+            }
+            Ok(Err(error)) => {
+                let what = if error.is_connect() {
+                    "cannot be reached"
+                } else {
+                    "broke the connection"
+                };
+                tracing::warn!(upstream = host, error = chain(&error), "upstream {what}");
+                Err(Problem::new(
+                    StatusCode::BAD_GATEWAY,
+                    format!("upstream {host} {what}"),
+                ))
+            }
+            Err(_) => Err(Problem::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                format!("upstream {host} has not answered in {:?}", self.timeout),
+            )),
+        }
+    }
+}
+
+/// The URL at the other host: its base, then the path without `/v1`.
+fn target(base: &Uri, uri: &Uri) -> Result<Uri, Problem> {
+    let path = format!(
+        "{}{}",
+        base.path().trim_end_matches('/'),
+        routes::strip(uri, STRIP)
+    );
+    let mut parts = base.clone().into_parts();
+    let bad = |error: &dyn std::fmt::Display| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("the path: {error}"))
+    };
+    parts.path_and_query = Some(path.parse().map_err(|error| bad(&error))?);
+    Uri::from_parts(parts).map_err(|error| bad(&error))
+}
+
+/// Takes out what concerns one connection alone, with what `Connection` names.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,136 @@
+//! Which path goes where.
+
+use crate::config::{Config, ConfigError, Size, covers};
+use crate::roster::Roster;
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A plugin.
+    Plugin {
+        /// Its name.
+        name: String,
+        /// Bytes of the path that it does not see.
+        strip: usize,
+    },
+    /// Another host.
+    Upstream(http::Uri),
+    /// The vector service.
+    Vectors,
+}
+
+/// One route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The path; everything below it belongs to the route too.
+    pub path: String,
+    /// Its name in metrics.
+    pub name: String,
+    /// Who answers.
+    pub target: Target,
+    /// Largest request body.
+    pub max_body: Size,
+}
+
+/// All routes but those of operation.
+#[derive(Debug)]
+pub struct Routes(Vec<Route>);
+
+const V1: &str = "/v1";
+const VECTORS: &str = "/v1/vectors";
+
+impl Routes {
+    /// The routes of the configured plugins, of those in the folder, of vectors, and
+    /// of other hosts in the place of any of these.
+    ///
+    /// # Errors
+    /// If an upstream's URL cannot be used.
+    pub fn new(config: &Config, roster: &Roster) -> Result<Self, ConfigError> {
+        let mut upstreams = config.upstreams()?;
+        let mut routes: Vec<Route> = roster
+            .routed()
+            .map(|(name, path)| {
+                let section = config.plugins.section(name);
+                let target = match upstreams.remove(name) {
+                    Some(uri) => Target::Upstream(uri),
+                    None => Target::Plugin {
+                        name: name.to_owned(),
+                        strip: stripped(path, section.strip_prefix == Some(true)),
+                    },
+                };
+                Route {
+                    path: path.to_owned(),
+                    name: name.to_owned(),
+                    target,
+                    max_body: section.max_body(),
+                }
+            })
+            .collect();
+        routes.push(Route {
+            path: VECTORS.to_owned(),
+            name: "vectors".to_owned(),
+            target: upstreams
+                .remove("vectors")
+                .map_or(Target::Vectors, Target::Upstream),
+            max_body: config.vectors.max_body,
+        });
+        // The longest route that fits wins.
+        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+        Ok(Self(routes))
+    }
+
+    /// The route of a path and its number.
+    pub fn find(&self, path: &str) -> Option<(usize, &Route)> {
+        let mut routes = self.0.iter().enumerate();
+        routes.find(|(_, route)| covers(&route.path, path))
+    }
+
+    /// All of them, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter()
+    }
+}
+
+/// How many bytes at the start of a path the plugin does not see.
+fn stripped(route: &str, prefix: bool) -> usize {
+    if prefix {
+        route.len()
+    } else if covers(V1, route) {
+        V1.len()
+    } else {
+        0
+    }
+}
+
+/// A path and query without its first `strip` bytes, which are a whole route or
+/// a part of one.
+pub fn strip(uri: &http::Uri, strip: usize) -> String {
+    let path = uri.path();
+    let rest = path.get(strip..).unwrap_or_default();
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    match uri.query() {
+        Some(query) => format!("{slash}{rest}?{query}"),
+        None => format!("{slash}{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_see_paths_without_v1() {
+        let seen = |uri: &str, route: &str, prefix: bool| {
+            strip(&uri.parse().unwrap(), stripped(route, prefix))
+        };
+        assert_eq!(
+            seen("/v1/storage/get/a?b=c", "/v1/storage", false),
+            "/storage/get/a?b=c"
+        );
+        assert_eq!(seen("/v1/hello", "/v1/hello", true), "/");
+        assert_eq!(seen("/v1/hello?x", "/v1/hello", true), "/?x");
+        assert_eq!(seen("/v1/hello/a%2Fb", "/v1/hello", true), "/a%2Fb");
+        assert_eq!(seen("/other/a", "/other", false), "/other/a");
+        assert_eq!(seen("http://h:1/v1/sql", "/v1/sql", false), "/sql");
+    }
+}

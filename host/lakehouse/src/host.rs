@@ -1,0 +1,212 @@
+//! Everything a request may need, opened once.
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use lakehouse_capabilities::{
+    CatalogCapability, LogCapability, MetricsCapability, Store, StoreCapability, VectorsCapability,
+};
+use lakehouse_runtime::{Runtime, RuntimeConfig};
+use lakehouse_vectord::Service;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::roster::Roster;
+
+/// The open host.
+pub struct Host {
+    /// Its settings.
+    pub config: Config,
+    /// The plugins there are and ought to be.
+    pub roster: Roster,
+    /// What runs them.
+    pub runtime: Runtime,
+    /// The vector service.
+    pub vectors: Arc<Service>,
+    /// Numbers for `/metrics`.
+    pub registry: prometheus::Registry,
+    draining: AtomicBool,
+    /// Held as long as the host lives.
+    _lock: Option<File>,
+}
+
+impl Host {
+    /// Opens the data folder, the store and the vectors, and sets up the runtime. No
+    /// plugin is loaded yet.
+    ///
+    /// # Errors
+    /// If one of these cannot be used; the text names the setting.
+    pub fn open(config: Config) -> anyhow::Result<Self> {
+        let data = &config.data.dir;
+        fs::create_dir_all(data)
+            .with_context(|| format!("data.dir: cannot make the folder {}", data.display()))?;
+        // Absolute, because the store's URL is in the tables' metadata.
+        let data = data
+            .canonicalize()
+            .with_context(|| format!("data.dir: {}", data.display()))?;
+        let lock = lock(&data)?;
+        let url = match config.store.url.as_str() {
+            "" => local_url(&data.join("store"))?,
+            url => url.to_owned(),
+        };
+        let vectors = data.join("vectors");
+        let temporary = data.join("tmp");
+        Self::assemble(config, &url, &vectors, &temporary, Some(lock))
+    }
+
+    /// The same for a look at the plugins alone: the data folder stays as it is, and
+    /// a local store is replaced by memory.
+    ///
+    /// # Errors
+    /// If something cannot be used; the text names the setting.
+    pub fn open_for_check(config: Config, temporary: &Path) -> anyhow::Result<Self> {
+        let url = match config.store.url.as_str() {
+            "" => "memory://".to_owned(),
+            url if url.starts_with("file:") => "memory://".to_owned(),
+            url => url.to_owned(),
+        };
+        let vectors = temporary.join("vectors");
+        Self::assemble(config, &url, &vectors, temporary, None)
+    }
+
+    fn assemble(
+        config: Config,
+        store_url: &str,
+        vectors: &Path,
+        temporary: &Path,
+        lock: Option<File>,
+    ) -> anyhow::Result<Self> {
+        let roster = Roster::new(&config, temporary)?;
+        let options: HashMap<String, String> = config.store.options.clone().into_iter().collect();
+        let store = Store::open(store_url, &options)
+            .with_context(|| format!("store.url: cannot open {store_url}"))?;
+        let vectors = Service::open(vectors, lakehouse_vectord::Config::default())
+            .with_context(|| format!("data.dir: cannot open {}", vectors.display()))?;
+        let vectors = Arc::new(vectors);
+        for damaged in vectors.damaged() {
+            tracing::error!(
+                index = damaged.name,
+                detail = damaged.detail,
+                "damaged vector index"
+            );
+        }
+        let registry = prometheus::Registry::new();
+
+        let catalog = Arc::new(CatalogCapability::new());
+        let settings = &config.runtime;
+        let runtime = Runtime::new(
+            RuntimeConfig {
+                cache_dir: cache_dir(&config),
+                instances: settings.instances,
+                total_memory: settings.total_memory.0,
+                stack: usize::try_from(settings.stack.0).unwrap_or(usize::MAX),
+                tick: settings.tick.0,
+            },
+            vec![
+                Arc::new(StoreCapability::new(store)),
+                Arc::clone(&catalog) as _,
+                Arc::new(VectorsCapability::new(Arc::clone(&vectors))),
+                Arc::new(LogCapability),
+                Arc::new(MetricsCapability::new(registry.clone())),
+            ],
+        )
+        .context("runtime")?;
+        catalog.bind(runtime.clone());
+        Ok(Self {
+            config,
+            roster,
+            runtime,
+            vectors,
+            registry,
+            draining: AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    /// Loads all plugins, several at a time.
+    pub async fn load(self: &Arc<Self>) {
+        let mut loads = JoinSet::new();
+        for entry in self.roster.iter() {
+            let Some(spec) = entry.spec.clone() else {
+                if let Some(reason) = entry.state().reason()
+                    && (entry.required || entry.route.is_none())
+                {
+                    tracing::error!(plugin = entry.name, reason, "not loaded");
+                }
+                continue;
+            };
+            let host = Arc::clone(self);
+            loads.spawn(async move {
+                let name = spec.name.clone();
+                let status = host.runtime.load(spec).await;
+                if let Some(entry) = host.roster.get(&name) {
+                    entry.settle(status);
+                }
+            });
+        }
+        loads.join_all().await;
+    }
+
+    /// Whether the process is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on `/readyz` says no.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Makes sure that no other server uses this folder.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("data.dir: cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "data.dir: another server uses {}: stop it, or give this one a folder of its own",
+            data.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("data.dir: cannot lock {}", path.display()))
+        }
+    }
+}
+
+fn local_url(path: &Path) -> anyhow::Result<String> {
+    fs::create_dir_all(path)
+        .with_context(|| format!("data.dir: cannot make the folder {}", path.display()))?;
+    match url::Url::from_directory_path(path) {
+        Ok(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        Err(()) => bail!("data.dir: {} cannot be a URL", path.display()),
+    }
+}
+
+/// The configured folder for compiled code, or one in the user's cache folder.
+fn cache_dir(config: &Config) -> PathBuf {
+    let configured = &config.runtime.cache_dir;
+    if !configured.as_os_str().is_empty() {
+        return configured.clone();
+    }
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .map_or_else(
+            || config.data.dir.join("compiled"),
+            |cache| cache.join("lakehouse").join("compiled"),
+        )
+}

@@ -1,0 +1,125 @@
+//! The binary: configuration, start and stop, and the gateway in front of the
+//! plugins and the vector service.
+
+mod check;
+mod cli;
+mod config;
+mod gateway;
+mod host;
+mod logging;
+mod roster;
+mod server;
+mod vectors;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use cli::{Cli, Command};
+use config::{Config, ConfigError, Overrides};
+use gateway::{Front, Gateway};
+use host::Host;
+
+/// The configuration, or what it names, cannot be used.
+const EXIT_CONFIG: u8 = 2;
+/// How long tasks of the process may linger when everything else is done.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let (settings, serving) = match Cli::parse().command {
+        Command::Version => {
+            println!("lakehouse {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Command::Serve(settings) => (settings, true),
+        Command::Check(settings) => (settings, false),
+    };
+    let config = match config::load(&Overrides::from(settings), std::env::vars_os()) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = logging::start(&config.log) {
+        return refuse(&error);
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::from(error).context("threads")),
+    };
+    let result = runtime.block_on(async {
+        if serving {
+            serve(config).await.map(|()| true)
+        } else {
+            check::check(config).await
+        }
+    });
+    runtime.shutdown_timeout(LAST_CALL);
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => match error.downcast_ref::<ConfigError>() {
+            Some(error) => refuse(error),
+            None => fail(&error),
+        },
+    }
+}
+
+fn refuse(error: &ConfigError) -> ExitCode {
+    eprintln!("lakehouse: {error}");
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("lakehouse: {error:#}");
+    ExitCode::from(EXIT_CONFIG)
+}
+
+/// Serves until SIGTERM or SIGINT, and until what is under way then is done.
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let bind = config.server.bind.clone();
+    let host = Arc::new(Host::open(config)?);
+    let gateway = Gateway::new(Arc::clone(&host))?;
+    let listener = TcpListener::bind(&bind)
+        .await
+        .with_context(|| format!("server.bind: cannot listen on {bind}"))?;
+    let address = listener.local_addr().context("server.bind")?;
+    tracing::info!("listening on http://{address}");
+
+    let loading = tokio::spawn({
+        let host = Arc::clone(&host);
+        async move { host.load().await }
+    });
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn({
+        let host = Arc::clone(&host);
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: requests under way are finished first");
+            host.drain();
+            // The receivers live as long as the server.
+            let _ = stop.send(true);
+        }
+    });
+    let front = Front::new(gateway, &host.config.server);
+    let drained = server::serve(listener, front, &host.config.server, stopped).await;
+    loading.abort();
+    if drained {
+        host.runtime.shutdown().await;
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!(
+            "stopped with requests under way: they took longer than server.drain_timeout"
+        );
+    }
+    Ok(())
+}

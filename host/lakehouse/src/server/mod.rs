@@ -1,0 +1,83 @@
+//! Accepting connections, and stopping to.
+
+mod activity;
+mod connection;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::Server as Settings;
+use crate::gateway::Front;
+
+pub use activity::InFlight;
+use connection::Connections;
+
+/// How long accepting rests when the system has no more to give.
+const REST: Duration = Duration::from_millis(50);
+
+/// Serves until `stop` turns true, then waits for requests under way, but no longer
+/// than the drain time-out. True if all of them finished.
+pub async fn serve(
+    listener: TcpListener,
+    front: Front,
+    settings: &Settings,
+    mut stop: watch::Receiver<bool>,
+) -> bool {
+    let most = settings.max_connections.min(Semaphore::MAX_PERMITS >> 1);
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    let places = Arc::new(Semaphore::new(most as usize));
+    let connections = Arc::new(Connections::new(front, settings));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let connections = Arc::clone(&connections);
+                let stop = stop.clone();
+                tokio::spawn(async move {
+                    connections.run(stream, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, mostly: connections that end make room.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+    // New connections are refused from here on.
+    drop(listener);
+    let all = tokio::time::timeout(settings.drain_timeout.0, places.acquire_many(most));
+    all.await.is_ok()
+}
+
+/// The next connection, when there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return Ok((stream, place)),
+            // That connection is gone; the next one may be fine.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
