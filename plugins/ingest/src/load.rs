@@ -1,8 +1,9 @@
 //! One request, from the query to the commit.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use lakehouse_sdk::catalog::{self, CommitRequest, DataFile, Version, WriteMode};
 use lakehouse_sdk::http::{Problem, Request, Response};
 use lakehouse_sdk::log::{self, Level};
@@ -86,7 +87,7 @@ fn run(
         )));
     }
     let schema = normalise_schema(source.schema())?;
-    let target = prepare(params, &schema, table)?;
+    let target = prepare(params, source.schema(), &schema, table)?;
     let written = schema_from_ipc(&target.schema)
         .map_err(|error| types::Error::Internal(format!("the catalog's schema: {error}")))?;
     let files = write(
@@ -122,8 +123,10 @@ fn run(
     }
 }
 
+/// Asks the catalog how to write. `schema` is what `body` becomes in a table.
 fn prepare(
     params: &Params,
+    body: &Schema,
     schema: &Schema,
     table: Option<&Schema>,
 ) -> Result<catalog::WriteTarget, Fault> {
