@@ -151,8 +151,7 @@ impl BodyReader {
 
     /// Everything that is left, or none if that is more than `limit` bytes.
     pub(super) fn read_all(&mut self, limit: usize) -> Result<Option<Vec<u8>>, Problem> {
-        let expected = self.announced.unwrap_or(0).min(limit as u64);
-        let mut all = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        let mut all = Vec::new();
         while let Some(chunk) = self
             .next_chunk()
             .map_err(|e| Problem::from_body_error(&e))?

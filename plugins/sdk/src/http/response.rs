@@ -53,22 +53,25 @@ impl Response {
         self.status
     }
 
-    /// Adds a header.
+    /// Adds a header. `content-length` is set from the body where it is known.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.into(), value.as_ref().to_vec()));
         self
     }
 
-    fn default_type(mut self, media: &str) -> Self {
-        let set = self
-            .headers
+    fn has(&self, header: &str) -> bool {
+        self.headers
             .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        if !set {
-            self = self.header("content-type", media);
+            .any(|(name, _)| name.eq_ignore_ascii_case(header))
+    }
+
+    fn default_type(self, media: &str) -> Self {
+        if self.has("content-type") {
+            self
+        } else {
+            self.header("content-type", media)
         }
-        self
     }
 
     /// A body in memory.
@@ -133,7 +136,9 @@ impl Response {
             Body::Stream(_, length) => *length,
             Body::Writer(_) => None,
         };
-        if let Some(length) = length {
+        if let Some(length) = length
+            && !self.has("content-length")
+        {
             self.headers
                 .push(("content-length".to_owned(), length.to_string().into_bytes()));
         }
