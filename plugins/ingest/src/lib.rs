@@ -23,6 +23,7 @@ mod load;
 mod multipart;
 mod params;
 mod parquet_file;
+mod parquet_pages;
 mod source;
 mod spool;
 

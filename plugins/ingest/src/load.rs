@@ -153,7 +153,17 @@ fn prepare(
             ));
         }
     }
-    let bytes = schema_to_ipc(schema)?;
+    // A column of nothing but nulls fits any type, which the catalog must know.
+    let fields: Vec<FieldRef> = schema
+        .fields()
+        .iter()
+        .zip(body.fields())
+        .map(|(field, body)| match body.data_type() {
+            DataType::Null => Arc::clone(body),
+            _ => Arc::clone(field),
+        })
+        .collect();
+    let bytes = schema_to_ipc(&Schema::new(fields))?;
     Ok(catalog::prepare_write(
         &params.table,
         params.mode,

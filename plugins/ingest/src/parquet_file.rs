@@ -10,22 +10,19 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::fault::Fault;
+use crate::parquet_pages;
 use crate::source::{Reader, Source};
 use crate::spool::Spool;
 
 /// Rows of a batch.
 const ROWS: usize = 8 * 1024;
 
-/// Bytes of a column chunk, uncompressed, that a file may declare for each byte
-/// it has: no codec does better on real data, and a lie must not fill memory.
-const MAX_RATIO: u64 = 10_000;
-
 /// Bytes read ahead where the length is not known.
-const READ_AHEAD: usize = 64 * 1024;
+const READ_AHEAD: usize = 16 * 1024;
 
 /// A Parquet body as batches.
 pub(crate) struct ParquetSource {
@@ -36,16 +33,15 @@ pub(crate) struct ParquetSource {
 impl ParquetSource {
     pub(crate) fn open(reader: Reader) -> Result<Self, Fault> {
         let file = SpooledFile(Arc::new(Spool::fill(reader)?));
-        let length = file.len();
-        if length == 0 {
+        if file.len() == 0 {
             return Err(Fault::data("the body is empty"));
         }
         // The Arrow schema that some writers embed may say anything; the Parquet
         // types are what the file is read by.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(broken)?;
-        check(builder.metadata(), length)?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), options)
+            .map_err(broken)?;
+        check(builder.metadata(), &file)?;
         let schema = Arc::clone(builder.schema());
         let batches = builder.with_batch_size(ROWS).build().map_err(broken)?;
         Ok(Self { schema, batches })
@@ -78,39 +74,47 @@ fn broken(error: ParquetError) -> Fault {
 }
 
 /// Refuses lengths that the file cannot have, before anything is allocated by them.
-fn check(metadata: &ParquetMetaData, length: u64) -> Result<(), Fault> {
+fn check(metadata: &ParquetMetaData, file: &SpooledFile) -> Result<(), Fault> {
     for (number, group) in metadata.row_groups().iter().enumerate() {
-        if group.num_rows() < 0 {
-            return Err(Fault::data(format!(
-                "row group {number} has {} rows",
-                group.num_rows()
-            )));
-        }
         for chunk in group.columns() {
-            let start = chunk
-                .dictionary_page_offset()
-                .unwrap_or_else(|| chunk.data_page_offset());
-            let end = u64::try_from(start)
-                .ok()
-                .zip(u64::try_from(chunk.compressed_size()).ok())
-                .and_then(|(start, size)| start.checked_add(size));
-            let plausible = u64::try_from(chunk.uncompressed_size())
-                .is_ok_and(|size| size <= length.saturating_mul(MAX_RATIO));
-            if end.is_none_or(|end| end > length) || !plausible || chunk.num_values() < 0 {
-                return Err(Fault::data(format!(
-                    "the Parquet file is broken: column '{}' of row group {number} lies outside \
-                     of the file",
-                    chunk.column_path()
-                )));
-            }
+            let (start, end) = span(chunk)
+                .filter(|(_, end)| *end <= file.len() && group.num_rows() >= 0)
+                .ok_or_else(|| {
+                    Fault::data(format!(
+                        "the Parquet file is broken: column '{}' of row group {number} lies \
+                         outside of the file",
+                        chunk.column_path()
+                    ))
+                })?;
+            parquet_pages::check(start, end, |offset| file.read_from(offset))?;
         }
     }
     Ok(())
 }
 
+/// First byte of a column's pages and the one after the last.
+fn span(chunk: &ColumnChunkMetaData) -> Option<(u64, u64)> {
+    let start = chunk
+        .dictionary_page_offset()
+        .unwrap_or_else(|| chunk.data_page_offset());
+    let start = u64::try_from(start).ok()?;
+    let end = start.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?;
+    (chunk.num_values() >= 0).then_some((start, end))
+}
+
 /// The file that the Parquet reader reads.
 #[derive(Debug, Clone)]
 struct SpooledFile(Arc<Spool>);
+
+impl SpooledFile {
+    fn read_from(&self, offset: u64) -> io::BufReader<SpooledRead> {
+        let read = SpooledRead {
+            file: Arc::clone(&self.0),
+            offset,
+        };
+        io::BufReader::with_capacity(READ_AHEAD, read)
+    }
+}
 
 impl Length for SpooledFile {
     fn len(&self) -> u64 {
@@ -122,11 +126,7 @@ impl ChunkReader for SpooledFile {
     type T = io::BufReader<SpooledRead>;
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        let read = SpooledRead {
-            file: Arc::clone(&self.0),
-            offset: start,
-        };
-        Ok(io::BufReader::with_capacity(READ_AHEAD, read))
+        Ok(self.read_from(start))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
