@@ -17,6 +17,8 @@ use crate::worker::Worker;
 
 /// Candidates kept when the query does not say.
 const DEFAULT_EF: usize = 64;
+/// Most components of all vectors in one answer.
+const MAX_COMPONENTS: usize = 1 << 23;
 /// Candidates taken beyond `k` of each segment: single precision ranks them,
 /// double precision decides.
 const SLACK: usize = 4;
@@ -151,6 +153,14 @@ impl Index {
             a.0.total_cmp(&b.0).then_with(ids)
         });
         found.truncate(k);
+        let components = found.len() * self.spec.space.dimension;
+        if query.with_vectors && components > MAX_COMPONENTS {
+            return Err(Error::invalid(format!(
+                "{} vectors of {} components are more than one answer carries ({MAX_COMPONENTS} components): ask for fewer, or without vectors",
+                found.len(),
+                self.spec.space.dimension
+            )));
+        }
         let hits = found.into_iter().map(|(exact, segment, row)| Hit {
             id: Arc::clone(&segment.rows.ids[row]),
             distance: exact as f32,

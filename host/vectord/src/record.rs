@@ -150,3 +150,58 @@ fn text(input: &mut &[u8]) -> Option<Option<Arc<str>>> {
     let bytes = input.split_off(..length as usize)?;
     Some(Some(std::str::from_utf8(bytes).ok()?.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DIMENSION: usize = 3;
+
+    fn sample() -> Write {
+        let put = |id: &str, metadata: Option<&str>| Put {
+            id: id.into(),
+            vector: vec![1.0, -2.5, 3.0e8],
+            metadata: metadata.map(Into::into),
+        };
+        Write::Put(vec![put("a", Some("{\"é\":1}")), put("b", None)])
+    }
+
+    #[test]
+    fn records_come_back() {
+        for write in [sample(), Write::Delete(vec!["a".into(), "ü".into()])] {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, 7, 6, &write);
+            let whole = bytes.len();
+            bytes.extend([1, 2, 3]);
+            match decode(&bytes, DIMENSION) {
+                Found::Record {
+                    seq,
+                    durable,
+                    write: found,
+                    length,
+                } => assert_eq!((seq, durable, found, length), (7, 6, write, whole)),
+                Found::Broken(why) => panic!("{why}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_change_goes_unseen(at in 0_usize..100, bit in 0_u8..8, cut in 0_usize..100) {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, 7, 6, &sample());
+            let cut = cut.min(bytes.len() - 1);
+            prop_assert!(matches!(decode(&bytes[..cut], DIMENSION), Found::Broken(_)));
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(matches!(decode(&bytes, DIMENSION), Found::Broken(_)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = payload(&bytes, DIMENSION);
+            let _ = decode(&bytes, DIMENSION);
+        }
+    }
+}

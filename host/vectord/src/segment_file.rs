@@ -152,3 +152,70 @@ fn text(input: &mut &[u8], length: u32) -> Result<Arc<str>, String> {
     let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
     Ok(text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::build;
+    use crate::segment::Probe;
+    use crate::validate::Spec;
+
+    const SPACE: Space = Space {
+        dimension: 2,
+        distance: Distance::Cosine,
+    };
+
+    /// A segment's file without its checksum, and what it was made of.
+    fn sample() -> (Vec<u8>, Rows, Graph) {
+        let spec = Spec {
+            name: "x".into(),
+            space: SPACE,
+            m: 4,
+            ef_construction: 16,
+        };
+        let mut rows = Rows::default();
+        for i in 0..40_u8 {
+            let vector = [f32::from(i) + 1.0, (f32::from(i) * 0.7).sin()];
+            let metadata = (i % 3 == 0).then(|| format!("{{\"i\":{i}}}").into());
+            rows.push(SPACE, format!("i-{i}").into(), &vector, metadata);
+        }
+        let graph = build::build(&spec, &rows, &AtomicBool::new(false));
+        let graph = graph.unwrap().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = path(folder.path(), 1);
+        write(&file, SPACE, &rows, Some(&graph)).unwrap();
+        (disk::read(&file).unwrap(), rows, graph)
+    }
+
+    #[test]
+    fn a_segment_comes_back() {
+        let (bytes, rows, graph) = sample();
+        let (found, found_graph) = parse(&bytes, SPACE).unwrap();
+        assert_eq!(found.ids, rows.ids);
+        assert_eq!(found.metadata, rows.metadata);
+        assert_eq!(found.vectors, rows.vectors);
+        assert_eq!(found.scales, rows.scales);
+        assert_eq!(found_graph, Some(graph));
+    }
+
+    /// Even if the checksum were to match.
+    #[test]
+    fn no_content_makes_it_panic() {
+        let (bytes, ..) = sample();
+        let change = (0..bytes.len(), any::<u8>(), 0..bytes.len());
+        proptest!(|((at, byte, cut) in change)| {
+            let _ = parse(&bytes[..cut], SPACE);
+            let mut changed = bytes.clone();
+            changed[at] = byte;
+            if let Ok((rows, graph)) = parse(&changed, SPACE) {
+                let mut segment = Segment::new(1, SPACE, rows);
+                segment.graph = graph;
+                segment.search(&Probe::new(SPACE.distance, &[1.0, 2.0]), 5, 8, 0, None);
+            }
+        });
+    }
+}

@@ -136,7 +136,16 @@ impl Service {
             &self.folder.join(format!("{MAKING}{folder_name}")),
         )?;
         *next += 1;
-        let index = Index::open(&spec.name, folder, self.seal_rows, Arc::clone(&self.worker))?;
+        let opened = Index::open(
+            &spec.name,
+            folder.clone(),
+            self.seal_rows,
+            Arc::clone(&self.worker),
+        );
+        let index = opened.inspect_err(|_| {
+            // A failed call leaves nothing; a second folder would be in doubt.
+            let _ = fs::remove_dir_all(&folder);
+        })?;
         let info = index.info();
         self.indexes.write().insert(spec.name, Slot::Open(index));
         Ok(info)

@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 
 /// Seconds after which a busy service is worth another try.
 const RETRY_SECONDS: u64 = 1;
+/// Most bytes of all metadata in one answer.
+const MAX_METADATA: usize = 64 << 20;
 
 /// An answer that says what is wrong.
 #[derive(Debug, Serialize)]
@@ -178,6 +180,17 @@ struct FoundHit<'a> {
 
 impl<'a> Found<'a> {
     pub fn new(hits: &'a [Hit], shown: Shown) -> Result<Self, Failure> {
+        let texts = hits.iter().filter_map(|hit| hit.metadata.as_ref());
+        let bytes: usize = texts.map(|text| text.len()).sum();
+        if shown.metadata && bytes > MAX_METADATA {
+            return Err(Failure::new(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "the metadata of {} items have {bytes} bytes, more than one answer carries ({MAX_METADATA}): ask for fewer, or without metadata",
+                    hits.len()
+                ),
+            ));
+        }
         let result = |hit: &'a Hit| {
             let metadata = shown.metadata.then(|| raw(hit.metadata.as_deref()));
             Ok(FoundHit {

@@ -76,8 +76,6 @@ async fn drop_index(State(work): State<Work>, Path(name): Path<String>) -> Answe
 async fn add(State(work): State<Work>, Path(name): Path<String>, request: Request<Body>) -> Answer {
     let body = input::body(request).await?;
     let run = move |service: &Service| {
-        // A wrong name is the first thing to say, before what the body lacks.
-        service.get(&name)?;
         let addition: Addition = input::parse(&body)?;
         answer::json(StatusCode::OK, &service.add(&name, addition.items())?)
     };
@@ -91,7 +89,6 @@ async fn search(
 ) -> Answer {
     let body = input::body(request).await?;
     let run = move |service: &Service| {
-        service.get(&name)?;
         let (query, shown) = input::parse::<Search>(&body)?.query()?;
         let hits = service.search(&name, &query)?;
         answer::json(StatusCode::OK, &Found::new(&hits, shown)?)
@@ -106,7 +103,6 @@ async fn delete(
 ) -> Answer {
     let body = input::body(request).await?;
     let run = move |service: &Service| {
-        service.get(&name)?;
         let deletion: Deletion = input::parse(&body)?;
         let deleted = service.delete(&name, deletion.ids)?;
         answer::json(StatusCode::OK, &serde_json::json!({ "deleted": deleted }))
