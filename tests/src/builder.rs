@@ -15,8 +15,8 @@ use crate::server::Server;
 pub(crate) enum Until {
     /// Every required plugin serves.
     Ready,
-    /// The process answers.
-    Healthy,
+    /// No plugin is being loaded any more.
+    Loaded,
 }
 
 /// Settings of a server under test. Without any: all built plugins, an empty
@@ -97,10 +97,10 @@ impl Builder {
         self
     }
 
-    /// Starts without waiting for the required plugins: the process answers,
-    /// and that is all.
-    pub fn until_healthy(mut self) -> Self {
-        self.until = Until::Healthy;
+    /// Waits until every plugin is loaded or has failed to, whether required ones
+    /// are among these or not.
+    pub fn until_loaded(mut self) -> Self {
+        self.until = Until::Loaded;
         self
     }
 

@@ -37,16 +37,20 @@ pub fn plugins() -> PathBuf {
     env::var_os("LAKEHOUSE_PLUGINS").map_or_else(|| repository().join("plugins"), PathBuf::from)
 }
 
-/// One built plugin's file.
+/// One built plugin's file, an example's too.
 ///
 /// # Panics
 /// If it was not built.
 pub fn plugin(name: &str) -> PathBuf {
-    let path = plugins().join(format!("{name}.wasm"));
-    assert!(
-        path.is_file(),
-        "no plugin at {}: run `cargo xtask build`, or name the folder in LAKEHOUSE_PLUGINS",
-        path.display()
-    );
-    path
+    let file = format!("{name}.wasm");
+    let folder = plugins();
+    let places = [folder.join(&file), folder.join("examples").join(&file)];
+    let found = places.iter().find(|path| path.is_file());
+    let Some(path) = found else {
+        panic!(
+            "no plugin at {}: run `cargo xtask build`, or name the folder in LAKEHOUSE_PLUGINS",
+            places[0].display()
+        );
+    };
+    path.canonicalize().expect("a file that is there")
 }

@@ -64,12 +64,8 @@ impl Server {
             self.still_waiting(deadline, "it does not listen");
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
-        let path = match self.builder.until {
-            Until::Ready => "/readyz",
-            Until::Healthy => "/healthz",
-        };
         loop {
-            let why = match self.get(path).send().await {
+            let why = match self.get("/readyz").send().await {
                 Ok(answer) if answer.status().is_success() => return,
                 Ok(answer) => answer
                     .text()
@@ -77,13 +73,25 @@ impl Server {
                     .unwrap_or_else(|error| error.to_string()),
                 Err(error) => error.to_string(),
             };
-            // A plugin that failed stays failed: no need to be patient.
-            if why.contains("\"failed\"") {
-                panic!("the server is not ready and will not be: {why}");
+            let settled = why.starts_with('{') && !why.contains(r#""state":"loading""#);
+            match self.builder.until {
+                // Plugins that are not required may take longer.
+                Until::Loaded if settled && self.all_settled().await => return,
+                // A plugin that failed stays failed: no need to be patient.
+                Until::Ready if settled => {
+                    panic!("the server is not ready and will not be: {why}")
+                }
+                _ => {}
             }
             self.still_waiting(deadline, &why);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    async fn all_settled(&self) -> bool {
+        let answer = self.get("/v1/plugins").send().await;
+        let text = answer.expect("a server that answers").text().await;
+        !text.expect("a whole body").contains(r#""state":"loading""#)
     }
 
     fn still_waiting(&mut self, deadline: Instant, why: &str) {
