@@ -14,6 +14,7 @@ pub mod cache;
 pub mod commit;
 pub mod files;
 pub mod fit;
+pub mod http;
 pub mod location;
 pub mod names;
 pub mod namespaces;
@@ -30,3 +31,6 @@ pub mod table_ops;
 
 #[cfg(target_family = "wasm")]
 mod plugin;
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,12 @@ use lakehouse_sdk::catalog_export::{
     CommitRequest, CommitResult, Guest, Predicate, ScanPlan, Snapshot, TableInfo, TableName,
     Version, WriteMode, WriteTarget,
 };
+use lakehouse_sdk::http::{Handler, Problem, Request, Response};
 use lakehouse_sdk::types::Error;
 
 use crate::files::Caches;
 use crate::store::HostStore;
-use crate::{commit, names, namespaces, plan, table, table_ops};
+use crate::{commit, http, names, namespaces, plan, table, table_ops};
 
 const STORE: HostStore = HostStore;
 
@@ -19,6 +20,13 @@ thread_local! {
 struct Plugin;
 
 lakehouse_sdk::export_catalog!(Plugin);
+lakehouse_sdk::export_http!(Plugin);
+
+impl Handler for Plugin {
+    fn handle(request: Request) -> Result<Response, Problem> {
+        CACHES.with(|caches| http::handler::handle(&STORE, caches, request))
+    }
+}
 
 impl Guest for Plugin {
     fn list_namespaces() -> Result<Vec<String>, Error> {

@@ -1,0 +1,181 @@
+//! What clients see of tables.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use lakehouse_sdk::catalog_export::{TableInfo, Version};
+use lakehouse_sdk::http::Problem;
+use lakehouse_sdk::types::Error;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::files::{self, Caches};
+use crate::store::Store;
+use crate::table::Table;
+use crate::table_ops::Listed;
+
+/// A line of the list of tables. A damaged one says so in `error`.
+pub fn line(table: &Listed) -> Value {
+    let (namespace, name) = (&table.name.namespace, &table.name.name);
+    match &table.pointer {
+        Ok(pointer) => json!({
+            "namespace": namespace,
+            "name": name,
+            "rows": pointer.rows,
+            "bytes": pointer.bytes,
+            "snapshot_id": pointer.snapshot_id,
+        }),
+        Err(error) => json!({
+            "namespace": namespace,
+            "name": name,
+            "rows": null,
+            "bytes": null,
+            "snapshot_id": null,
+            "error": Problem::from(error.clone()).detail,
+        }),
+    }
+}
+
+/// Everything about a table's current state.
+///
+/// # Errors
+/// As [`Table::info`].
+pub fn table(store: &impl Store, caches: &Caches, table: &Table) -> Result<Value, Error> {
+    let TableInfo {
+        name,
+        uuid,
+        location,
+        metadata_location,
+        snapshot_id,
+        rows,
+        bytes,
+        files,
+        properties,
+        ..
+    } = table.info(store, caches, Version::Current)?;
+    let columns = table
+        .metadata
+        .current_schema()
+        .as_struct()
+        .fields()
+        .iter()
+        .map(|field| {
+            // Primitive types are texts, nested ones objects, as in Iceberg's JSON.
+            let kind = serde_json::to_value(&field.field_type)
+                .map_err(|e| files::damaged(&table.live.metadata_key, e))?;
+            Ok(json!({
+                "id": field.id,
+                "name": field.name,
+                "type": kind,
+                "required": field.required,
+                "doc": field.doc,
+            }))
+        })
+        .collect::<Result<Vec<Value>, Error>>()?;
+    let properties: Map<String, Value> =
+        properties.into_iter().map(|(k, v)| (k, v.into())).collect();
+    let snapshot = table.metadata.current_snapshot();
+    Ok(json!({
+        "namespace": name.namespace,
+        "name": name.name,
+        "uuid": uuid,
+        "format_version": table.metadata.format_version() as u8,
+        "location": location,
+        "metadata_location": metadata_location,
+        "last_updated": time(table.metadata.last_updated_ms()),
+        "schema": columns,
+        "snapshot_id": snapshot_id,
+        "snapshot": snapshot.map(|s| self::snapshot(table, s)),
+        "rows": rows,
+        "bytes": bytes,
+        "files": files,
+        "properties": properties,
+    }))
+}
+
+/// One snapshot.
+pub fn snapshot(table: &Table, snapshot: &iceberg::spec::Snapshot) -> Value {
+    let seen = table.describe(snapshot);
+    let summary: Map<String, Value> =
+        seen.summary.into_iter().map(|(k, v)| (k, v.into())).collect();
+    json!({
+        "snapshot_id": seen.id,
+        "parent_snapshot_id": seen.parent,
+        "timestamp_ms": seen.timestamp,
+        "timestamp": time(seen.timestamp),
+        "operation": seen.operation,
+        "summary": summary,
+        "current": seen.current,
+    })
+}
+
+fn time(milliseconds: i64) -> Option<String> {
+    let time = DateTime::<Utc>::from_timestamp_millis(milliseconds)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// What a client sends to make a namespace.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewNamespace {
+    /// Its name.
+    pub name: String,
+}
+
+/// What a client sends to roll back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// The snapshot to go back to.
+    pub snapshot_id: SnapshotId,
+}
+
+/// A snapshot id. JavaScript cannot hold its 64 bits in a number, so a text
+/// does as well.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a snapshot id: a 64-bit integer, as a number or a text")]
+pub enum SnapshotId {
+    /// As a number.
+    Number(i64),
+    /// As a text.
+    Text(String),
+}
+
+impl SnapshotId {
+    /// The id.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the text is no such number.
+    pub fn id(&self) -> Result<i64, Error> {
+        match self {
+            Self::Number(id) => Ok(*id),
+            Self::Text(text) => text
+                .parse()
+                .map_err(|_| Error::Invalid(format!("{text:?} is not a snapshot id"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_id_keeps_its_64_bits() {
+        for body in [
+            r#"{"snapshot_id":9223372036854775807}"#,
+            r#"{"snapshot_id":"9223372036854775807"}"#,
+        ] {
+            let rollback: Rollback = serde_json::from_str(body).unwrap();
+            assert_eq!(rollback.snapshot_id.id().unwrap(), i64::MAX);
+        }
+        for body in [
+            r#"{"snapshot_id":1.5}"#,
+            r#"{"snapshot_id":9223372036854775808}"#,
+            r#"{"snapshot_id":null}"#,
+            r#"{"snapshot_id":1,"other":2}"#,
+            r#"{}"#,
+        ] {
+            assert!(serde_json::from_str::<Rollback>(body).is_err(), "{body}");
+        }
+        assert!(SnapshotId::Text("x".to_owned()).id().is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! The catalog over HTTP.
+
+pub mod answer;
+#[cfg(target_family = "wasm")]
+pub mod handler;
+pub mod route;
