@@ -88,8 +88,7 @@ impl Inner {
                         Mode::Create => drop(temp),
                         Mode::Overwrite | Mode::Update(_) => temp.placed(),
                     }
-                    sync_folder(folder)
-                        .map_err(|e| Error::io(format_args!("sync the folder of `{key}`"), e))?;
+                    sync_name(key, folder)?;
                     return Ok(meta(key.as_str().to_owned(), &sealed));
                 }
                 // A delete removed the folder between the two steps.
@@ -130,18 +129,21 @@ impl Inner {
             let _writing = self.folders.0.write();
             make_folders(&self.root, folder)
         };
-        made.map_err(|error| {
-            self.prune(folder);
-            match error.kind() {
-                io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => Error::new(
-                    Kind::Conflict,
-                    format!(
-                        "`{key}` cannot be stored: a beginning of it is itself an object, and in a local folder a name is a file or a folder"
-                    ),
+        let Err(error) = made else {
+            return Ok(());
+        };
+        self.prune(folder);
+        match error.kind() {
+            // Another process removed a folder on the way; the caller starts over.
+            io::ErrorKind::NotFound => Ok(()),
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => Err(Error::new(
+                Kind::Conflict,
+                format!(
+                    "`{key}` cannot be stored: a beginning of it is itself an object, and in a local folder a name is a file or a folder"
                 ),
-                _ => Error::io(format_args!("make the folder of `{key}`"), error),
-            }
-        })
+            )),
+            _ => Err(Error::io(format_args!("make the folder of `{key}`"), error)),
+        }
     }
 
     /// Removes an object, durably.
@@ -154,13 +156,7 @@ impl Inner {
         };
         match removed {
             Ok(()) => {
-                // The folder may be gone already, with a delete beside this one.
-                match sync_folder(folder) {
-                    Err(e) if !absent(&e) => {
-                        return Err(Error::io(format_args!("sync the folder of `{key}`"), e));
-                    }
-                    _ => {}
-                }
+                sync_name(key, folder)?;
                 self.prune(folder);
                 Ok(())
             }
@@ -204,6 +200,15 @@ fn make_folders(root: &Path, folder: &Path) -> io::Result<()> {
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Makes durable that `folder` has a name more or less.
+fn sync_name(key: &Key, folder: &Path) -> Result<(), Error> {
+    match sync_folder(folder) {
+        // A delete beside this call emptied it: what it held is gone either way.
+        Err(e) if !absent(&e) => Err(Error::io(format_args!("sync the folder of `{key}`"), e)),
+        _ => Ok(()),
+    }
 }
 
 fn exists(key: &Key) -> Error {
