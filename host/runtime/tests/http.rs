@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{BEHAVE, COUNTER, Host};
+use common::{BEHAVE, BEHAVE_03, COUNTER, Host};
 use http_body_util::BodyExt;
 use lakehouse_runtime::{Body, CallError};
 
@@ -279,4 +279,24 @@ async fn a_shutdown_waits_for_what_is_under_way() {
     assert!(reading.await.expect("read").is_err());
     let error = host.get("/ok").await.expect_err("closed");
     assert!(matches!(error, CallError::Unavailable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_handler_of_wasi_http_0_3_is_served_and_reused_too() {
+    let host = Host::new();
+    host.serve("behave", BEHAVE_03, |_| {}).await;
+    let status = host.runtime.plugin("behave").expect("loaded");
+    assert_eq!(status.http, Some("0.3"));
+    for expected in [201, 202, 203] {
+        let response = host.get("/").await.expect("a response");
+        assert_eq!(response.status(), expected);
+        let body = response.into_body().collect().await.expect("a whole body");
+        assert!(body.to_bytes().is_empty());
+    }
+    match host.get("/").await {
+        Err(CallError::Trapped(text)) => assert!(text.contains("unreachable"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(host.get("/").await.expect("a response").status(), 201);
+    assert_eq!(host.metrics("behave").traps, 1);
 }

@@ -16,6 +16,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentNamedList, Lift, Linker};
 
 pub const BEHAVE: &str = include_str!("../guests/behave.wat");
+pub const BEHAVE_03: &str = include_str!("../guests/behave03.wat");
 pub const COUNTER: &str = include_str!("../guests/counter.wat");
 pub const RELAY: &str = include_str!("../guests/relay.wat");
 
