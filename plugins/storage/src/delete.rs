@@ -3,6 +3,7 @@
 use lakehouse_sdk::http::{Problem, Request, Response};
 use lakehouse_sdk::store;
 
+use crate::get::failed;
 use crate::stored;
 
 /// Removes the object, there or not.
@@ -20,6 +21,6 @@ pub fn delete(key: &str, request: &Request) -> Result<Response, Problem> {
             ));
         }
     }
-    store::delete(&stored(key))?;
+    store::delete(&stored(key)).map_err(|error| failed(key, error))?;
     Ok(Response::new(204))
 }

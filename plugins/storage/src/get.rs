@@ -6,7 +6,7 @@ use lakehouse_sdk::types::Error;
 
 use crate::conditions::{Conditions, Outcome, last_modified};
 use crate::range::Wanted;
-use crate::{shown, stored};
+use crate::{PREFIX, stored};
 
 /// How often a read starts over because the object changed between the look at
 /// its metadata and the read.
@@ -90,7 +90,12 @@ fn described(status: u16, meta: &ObjectMeta) -> Response {
 /// The store's failure in the client's words.
 pub fn failed(key: &str, error: Error) -> Problem {
     match error {
-        Error::NotFound(_) => Problem::not_found(format!("there is no object `{}`", shown(key))),
-        error => error.into(),
+        Error::NotFound(_) => Problem::not_found(format!("there is no object `{key}`")),
+        error => {
+            let mut problem = Problem::from(error);
+            // The client knows the object by its own name.
+            problem.detail = problem.detail.replace(&format!("`{PREFIX}"), "`");
+            problem
+        }
     }
 }

@@ -6,6 +6,7 @@ use lakehouse_sdk::types::Error;
 use serde::Serialize;
 
 use crate::conditions::Tags;
+use crate::get::failed;
 use crate::{shown, stored};
 
 /// Most bytes moved by one call of the host.
@@ -33,14 +34,14 @@ pub fn put(key: String, request: Request) -> Result<Response, Problem> {
     let conditional = !matches!(mode, PutMode::Overwrite);
     let meta = write(&stored(&key), &mode, request).map_err(|failure| match failure {
         Failure::Body(problem) => problem,
-        Failure::Store(Error::AlreadyExists(text) | Error::PreconditionFailed(text))
-            if conditional =>
-        {
-            precondition(&key, &text)
+        Failure::Store(Error::AlreadyExists(_)) if conditional => {
+            precondition(&key, "it exists already")
         }
         // An object that is gone has no ETag to match.
-        Failure::Store(Error::NotFound(text)) if conditional => precondition(&key, &text),
-        Failure::Store(error) => error.into(),
+        Failure::Store(Error::PreconditionFailed(_) | Error::NotFound(_)) if conditional => {
+            precondition(&key, "its ETag is not the one asked for")
+        }
+        Failure::Store(error) => failed(&key, error),
     })?;
     let written = Written {
         key: shown(&meta.key),
@@ -70,9 +71,15 @@ fn write(stored: &str, mode: &PutMode, request: Request) -> Result<ObjectMeta, F
     let mut size = 0;
     if let Some(stream) = body.into_stream() {
         loop {
-            match upload.splice(&stream, STEP)? {
-                0 => break,
-                moved => size += moved,
+            match upload.splice(&stream, STEP) {
+                Ok(0) => break,
+                Ok(moved) => size += moved,
+                Err(Error::Invalid(text)) => {
+                    return Err(Failure::Body(Problem::bad_request(format!(
+                        "nothing was stored: {text}, after {size} bytes"
+                    ))));
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -106,7 +113,7 @@ fn mode(key: &str, request: &Request) -> Result<PutMode, Problem> {
     let current = match store::head(&stored(key)) {
         Ok(meta) => Some(meta.etag),
         Err(Error::NotFound(_)) => None,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(failed(key, error)),
     };
     let etag = current.as_deref();
     if if_match.is_some_and(|tags| !etag.is_some_and(|etag| tags.has_strong(etag))) {

@@ -129,10 +129,18 @@ async fn pages_of_every_size_add_up_to_the_whole_listing() {
 async fn a_listing_stays_inside_the_objects() {
     let server = filled().await;
     // Tables and the catalog are in the same store, beside the objects.
+    for folder in ["catalog", "warehouse", "objects2", "zzz"] {
+        let folder = server.store_dir().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("a"), "not an object").unwrap();
+    }
     for query in [
         [("prefix", "../warehouse/"), ("cursor", "")],
         [("prefix", ""), ("cursor", "../catalog")],
         [("prefix", "/"), ("cursor", "")],
+        [("prefix", ""), ("cursor", "zzzz")],
+        [("prefix", "2"), ("cursor", "")],
+        [("prefix", ""), ("cursor", "")],
     ] {
         let listed = page(&server, &query).await;
         let keys = names(&listed["objects"], "key");

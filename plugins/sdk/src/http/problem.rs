@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::Response;
@@ -90,21 +91,28 @@ impl Problem {
 
     /// The answer that says so.
     pub fn into_response(self) -> Response {
-        let mut members = Map::new();
-        members.insert("type".to_owned(), "about:blank".into());
-        members.insert("title".to_owned(), self.title.into_owned().into());
-        members.insert("status".to_owned(), self.status.into());
-        members.insert("detail".to_owned(), self.detail.into());
-        for (name, value) in self.extensions {
-            members.entry(name).or_insert(value);
-        }
-        let mut response = Response::new(self.status);
-        for (name, value) in self.headers {
+        let mut response =
+            Response::new(self.status).header("content-type", "application/problem+json");
+        for (name, value) in &self.headers {
             response = response.header(name, value);
         }
-        response
-            .header("content-type", "application/problem+json")
-            .bytes(Value::Object(members).to_string())
+        response.json(&self)
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("type", "about:blank")?;
+        members.serialize_entry("title", &self.title)?;
+        members.serialize_entry("status", &self.status)?;
+        members.serialize_entry("detail", &self.detail)?;
+        for (name, value) in &self.extensions {
+            if !["type", "title", "status", "detail"].contains(&name.as_str()) {
+                members.serialize_entry(name, value)?;
+            }
+        }
+        members.end()
     }
 }
 
