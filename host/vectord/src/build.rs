@@ -5,6 +5,8 @@
 //! panics on distances that are negative or not numbers, and leaves points
 //! without links when several threads insert the first ones at once.
 
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -76,8 +78,11 @@ impl Mapping {
 /// was set meanwhile.
 pub(crate) fn build(spec: &Spec, rows: &Rows, stop: &AtomicBool) -> Result<Option<Graph>> {
     let work = || {
-        let hnsw = insert(spec, rows, stop)?;
-        Some(connect(flatten(&hnsw, rows.len()), spec, rows))
+        let twins = Twins::find(spec, rows);
+        let hnsw = insert(spec, rows, &twins.first, stop)?;
+        let mut unsealed = flatten(&hnsw, rows.len());
+        twins.link(&mut unsealed);
+        Some(connect(unsealed, spec, rows))
     };
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic
@@ -93,34 +98,90 @@ pub(crate) fn build(spec: &Spec, rows: &Rows, stop: &AtomicBool) -> Result<Optio
     })
 }
 
-fn insert(spec: &Spec, rows: &Rows, stop: &AtomicBool) -> Option<Hnsw<'static, f32, Euclid>> {
+/// Rows of equal vectors. Only the first of them is a node with links of its
+/// own: equal ones would fill each other's lists, and no walk would get out
+/// of their crowd. The others hang on it, one after another.
+struct Twins {
+    /// Rows whose vector no earlier one has.
+    first: Vec<usize>,
+    /// A row and the next one of the same vector.
+    next: Vec<(usize, usize)>,
+}
+
+/// A vector, compared by its bits.
+struct Bits<'a>(&'a [f32]);
+
+impl Bits<'_> {
+    fn words(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().map(|x| x.to_bits())
+    }
+}
+
+impl PartialEq for Bits<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.words().eq(other.words())
+    }
+}
+
+impl Eq for Bits<'_> {}
+
+impl Hash for Bits<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.words().for_each(|word| state.write_u32(word));
+    }
+}
+
+impl Twins {
+    fn find(spec: &Spec, rows: &Rows) -> Self {
+        let mut last = HashMap::with_capacity(rows.len());
+        let mut twins = Self {
+            first: Vec::new(),
+            next: Vec::new(),
+        };
+        for row in 0..rows.len() {
+            match last.insert(Bits(rows.vector(spec.space, row)), row) {
+                None => twins.first.push(row),
+                Some(before) => twins.next.push((before, row)),
+            }
+        }
+        twins
+    }
+
+    fn link(&self, unsealed: &mut Unsealed) {
+        for (before, row) in &self.next {
+            unsealed.links[*row] = vec![Vec::new()];
+            unsealed.links[*before][0].push(*row as u32);
+        }
+    }
+}
+
+/// Inserts the chosen rows; none if `stop` was set meanwhile.
+fn insert(
+    spec: &Spec,
+    rows: &Rows,
+    chosen: &[usize],
+    stop: &AtomicBool,
+) -> Option<Hnsw<'static, f32, Euclid>> {
     let mapping = Mapping::new(spec, rows);
     let hnsw = Hnsw::new(
         spec.m.min(LINKS),
-        rows.len(),
+        chosen.len(),
         LAYERS,
         spec.ef_construction.max(spec.m),
         Euclid,
     );
-    let mut next = 0;
-    while next < rows.len() {
+    let map = |row: &usize| (mapping.map(rows.vector(spec.space, *row)), *row);
+    let (alone, together) = chosen.split_at(chosen.len().min(ALONE));
+    for (vector, row) in alone.iter().map(map) {
+        hnsw.insert((&vector, row));
+    }
+    for chunk in together.chunks(CHUNK) {
         if stop.load(Ordering::Relaxed) {
             return None;
         }
-        let size = if next == 0 { ALONE } else { CHUNK };
-        let end = rows.len().min(next + size);
-        let mapped: Vec<Vec<f32>> = (next..end)
-            .map(|row| mapping.map(rows.vector(spec.space, row)))
-            .collect();
-        if next == 0 {
-            for (row, vector) in mapped.iter().enumerate() {
-                hnsw.insert((vector, row));
-            }
-        } else {
-            let pairs: Vec<_> = mapped.iter().zip(next..).collect();
-            hnsw.parallel_insert(&pairs);
-        }
-        next = end;
+        let mapped: Vec<_> = chunk.iter().map(map).collect();
+        let pairs: Vec<_> = mapped.iter().map(|(vector, row)| (vector, *row)).collect();
+        hnsw.parallel_insert(&pairs);
     }
     Some(hnsw)
 }

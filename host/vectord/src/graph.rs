@@ -115,7 +115,7 @@ impl Graph {
         }
         while let Some(Reverse(next)) = open.pop() {
             let full = found.len() >= ef;
-            if full && found.peek().is_some_and(|worst| next > *worst) {
+            if full && found.peek().is_some_and(|worst| next.score > worst.score) {
                 break;
             }
             for &row in self.layers[0].of(next.row as usize) {
@@ -124,7 +124,11 @@ impl Graph {
                 }
                 let candidate = rated(row);
                 let full = found.len() >= ef;
-                if full && found.peek().is_some_and(|worst| candidate > *worst) {
+                if full
+                    && found
+                        .peek()
+                        .is_some_and(|worst| candidate.score >= worst.score)
+                {
                     continue;
                 }
                 open.push(Reverse(candidate));

@@ -110,11 +110,10 @@ impl Index {
             }
         }
         self.count_log(&writer);
-        let replayed = next - 1 - writer.applied;
-        tracing::info!(
+        tracing::debug!(
             index = self.spec.name,
             items = self.locator.read().len(),
-            replayed,
+            replayed = next - 1 - writer.applied,
             "opened the vector index"
         );
         Ok(())
