@@ -11,8 +11,11 @@ use crate::config::{ConfigError, Log, LogFormat};
 /// # Errors
 /// If the filter does not parse.
 pub fn start(log: &Log) -> Result<(), ConfigError> {
+    // Ahead of the user's own words, which may ask for it: the graph library
+    // tells of every graph at the level of what matters to people.
+    let directives = format!("hnsw_rs=warn,{}", log.filter);
     let filter =
-        EnvFilter::try_new(&log.filter).map_err(|error| ConfigError::key("log.filter", error))?;
+        EnvFilter::try_new(directives).map_err(|error| ConfigError::key("log.filter", error))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);
