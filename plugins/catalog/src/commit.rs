@@ -19,7 +19,7 @@ use crate::names;
 use crate::namespaces;
 use crate::pointer::{self, Live, Pointer, Slot};
 use crate::retry::Backoff;
-use crate::schema::{self, Incoming};
+use crate::schema::{self, Ids, Incoming};
 use crate::snapshot::{self, Draft};
 use crate::store::Store;
 use crate::table::{self, Table};
@@ -49,7 +49,7 @@ pub fn prepare(
     evolve: bool,
 ) -> Result<WriteTarget, Error> {
     names::check_table(name)?;
-    let incoming = schema::decode(columns)?;
+    let incoming = schema::decode(columns, Ids::Ignored)?;
     match pointer::read(store, name)? {
         Slot::Live(_) if mode == WriteMode::Create => Err(exists(name)),
         Slot::Live(live) => {
@@ -108,7 +108,25 @@ pub fn create(
     properties: Vec<(String, String)>,
 ) -> Result<TableInfo, Error> {
     names::check_table(name)?;
-    let incoming = schema::decode(columns)?;
+    let incoming = schema::decode(columns, Ids::Ignored)?;
+    let properties = with_defaults(properties);
+    create_with(store, caches, name, |location| {
+        schema::new_table(&incoming, location, properties.clone())
+    })?
+    .info(store, caches, Version::Current)
+}
+
+/// Makes an empty table whose metadata `make` makes for its location.
+///
+/// # Errors
+/// As [`create`], and those of `make`.
+pub fn create_with(
+    store: &impl Store,
+    caches: &Caches,
+    name: &TableName,
+    make: impl Fn(&str) -> Result<TableMetadata, Error>,
+) -> Result<Table, Error> {
+    names::check_table(name)?;
     let mut backoff = Backoff::new();
     loop {
         let slot = pointer::read(store, name)?;
@@ -116,13 +134,13 @@ pub fn create(
             return Err(exists(name));
         };
         namespaces::require(store, &name.namespace)?;
-        let (folder, metadata) =
-            new_table(store, name, generation, &incoming, properties.iter().cloned())?;
+        let folder = new_folder(store, name, generation);
+        let metadata = make(&folder.location)?;
         let base = Pointer::first(metadata.uuid().to_string(), generation);
         let draft = Draft::empty(metadata);
         if let Some(live) = publish(store, caches, name, &slot, &folder, base, draft)? {
             namespaces::confirm(store, name, &live)?;
-            return table::open(store, caches, name, live)?.info(store, caches, Version::Current);
+            return table::open(store, caches, name, live);
         }
         backoff.pause(name)?;
     }
@@ -143,7 +161,7 @@ pub fn commit(
     let name = &change.table;
     names::check_table(name)?;
     check_request(change)?;
-    let incoming = schema::decode(&change.schema)?;
+    let incoming = schema::decode(&change.schema, Ids::Trusted)?;
     let mut backoff = Backoff::new();
     loop {
         let slot = pointer::read(store, name)?;
@@ -165,9 +183,9 @@ pub fn commit(
             }
             Slot::Free { generation, .. } => {
                 namespaces::require(store, &name.namespace)?;
-                let properties = std::iter::empty();
-                let (folder, metadata) =
-                    new_table(store, name, *generation, &incoming, properties)?;
+                let folder = new_folder(store, name, *generation);
+                let properties = with_defaults(Vec::new());
+                let metadata = schema::new_table(&incoming, &folder.location, properties)?;
                 check_fresh_ids(&incoming, &metadata)?;
                 check_files(change, &folder)?;
                 let base = Pointer::first(metadata.uuid().to_string(), *generation);
@@ -261,7 +279,8 @@ pub fn remove(store: &impl Store, keys: &[String]) {
     }
 }
 
-fn remove_expired(store: &impl Store, folder: &Folder, locations: &[String]) {
+/// Removes the metadata files at these locations.
+pub fn remove_expired(store: &impl Store, folder: &Folder, locations: &[String]) {
     let keys: Vec<String> = locations.iter().filter_map(|l| folder.key_of(l)).collect();
     remove(store, &keys);
 }
@@ -274,21 +293,18 @@ pub fn deletes_old_metadata(metadata: &TableMetadata) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-fn new_table(
-    store: &impl Store,
-    name: &TableName,
-    generation: u32,
-    incoming: &Incoming,
-    properties: impl Iterator<Item = (String, String)>,
-) -> Result<(Folder, TableMetadata), Error> {
+fn new_folder(store: &impl Store, name: &TableName, generation: u32) -> Folder {
     let key = names::folder_key(name, generation);
     let location = format!("{}/{key}", store.base_url());
-    let mut all: HashMap<String, String> = PROPERTIES
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-    all.extend(properties);
-    let metadata = schema::new_table(incoming, &location, all)?;
-    Ok((Folder { key, location }, metadata))
+    Folder { key, location }
+}
+
+/// The properties of a new table: ours, where the caller has not said otherwise.
+pub fn with_defaults(
+    given: impl IntoIterator<Item = (String, String)>,
+) -> HashMap<String, String> {
+    let ours = PROPERTIES.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    ours.into_iter().chain(given).collect()
 }
 
 fn exists(name: &TableName) -> Error {

@@ -254,10 +254,10 @@ mod tests {
 
     use super::*;
     use crate::schema::testing::{ipc, optional};
-    use crate::schema::{decode, encode, fresh};
+    use crate::schema::{Ids, decode, encode, fresh};
 
     fn table(fields: Vec<Field>) -> Schema {
-        let incoming = decode(&ipc(fields)).unwrap();
+        let incoming = decode(&ipc(fields), Ids::Ignored).unwrap();
         fresh(&incoming).unwrap().as_ref().clone()
     }
 
@@ -267,7 +267,7 @@ mod tests {
         evolve: bool,
         stage: Stage,
     ) -> Result<Option<Schema>, String> {
-        let incoming = decode(&ipc(fields)).unwrap();
+        let incoming = decode(&ipc(fields), Ids::Ignored).unwrap();
         fit(table, table.highest_field_id(), &incoming, evolve, stage).map_err(|error| match error {
             Error::Conflict(text) => text,
             other => panic!("{other:?}"),
@@ -382,7 +382,7 @@ mod tests {
             optional("b", DataType::Int64),
             optional("a", DataType::Int64),
         ]);
-        let incoming = decode(&encode(&ours).unwrap()).unwrap();
+        let incoming = decode(&encode(&ours).unwrap(), Ids::Trusted).unwrap();
         let fits = |stage| fit(&theirs, 2, &incoming, true, stage);
         assert!(fits(Stage::Prepare).is_ok());
         let Err(Error::Conflict(text)) = fits(Stage::Commit) else {
@@ -406,7 +406,7 @@ mod tests {
             optional("m", DataType::Utf8),
         ];
         let wider = try_fit(&table, data, true, Stage::Prepare).unwrap().unwrap();
-        let written = decode(&encode(&wider).unwrap()).unwrap();
+        let written = decode(&encode(&wider).unwrap(), Ids::Trusted).unwrap();
         let again = fit(&table, table.highest_field_id(), &written, true, Stage::Commit);
         assert_eq!(again.unwrap().unwrap().as_struct(), wider.as_struct());
         let retried = fit(&wider, wider.highest_field_id(), &written, true, Stage::Commit);

@@ -12,6 +12,7 @@
 
 pub mod cache;
 pub mod commit;
+pub mod external;
 pub mod files;
 pub mod fit;
 pub mod http;

@@ -24,18 +24,28 @@ const FIELD_ID: &str = "PARQUET:field_id";
 pub struct Incoming {
     /// As an Iceberg schema. Its field ids mean something only with `has_ids`.
     pub schema: Schema,
-    /// Whether every field carried its id.
+    /// Whether every field carried its id, and the ids are trusted.
     pub has_ids: bool,
     /// Names of columns that hold nothing but nulls (Arrow's null type) and so
     /// fit every optional column. They are texts in `schema`.
     pub nulls: HashSet<String>,
 }
 
+/// Whether field ids that a caller sent say anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// They are those of the table.
+    Trusted,
+    /// They come from wherever the data comes from: a Parquet file of another
+    /// table, for example.
+    Ignored,
+}
+
 /// Reads a schema out of Arrow IPC stream bytes.
 ///
 /// # Errors
 /// [`Error::Invalid`] naming the column that no table can hold.
-pub fn decode(bytes: &[u8]) -> Result<Incoming, Error> {
+pub fn decode(bytes: &[u8], ids: Ids) -> Result<Incoming, Error> {
     let reader = StreamReader::try_new(Cursor::new(bytes), None)
         .map_err(|e| Error::Invalid(format!("the schema is not an Arrow IPC stream: {e}")))?;
     let arrow = reader.schema();
@@ -71,7 +81,7 @@ pub fn decode(bytes: &[u8]) -> Result<Incoming, Error> {
             })?;
         fields.push(field);
     }
-    let has_ids = fields.iter().all(|field| has_ids(field));
+    let has_ids = ids == Ids::Trusted && fields.iter().all(|field| has_ids(field));
     let arrow = ArrowSchema::new(fields);
     let schema = if has_ids {
         arrow_schema_to_schema(&arrow)
@@ -217,14 +227,14 @@ mod tests {
 
     #[test]
     fn fresh_ids_are_the_same_each_time_and_survive_the_way_through_ipc() {
-        let incoming = decode(&ipc(nested())).unwrap();
+        let incoming = decode(&ipc(nested()), Ids::Trusted).unwrap();
         assert!(!incoming.has_ids);
         let first = fresh(&incoming).unwrap();
         let ids: Vec<i32> = first.as_struct().fields().iter().map(|f| f.id).collect();
         assert_eq!(ids, [1, 2, 3, 4]);
         assert_eq!(first.field_id_by_name("p.y"), Some(6));
         assert_eq!(first.field_id_by_name("l.element"), Some(7));
-        let again = decode(&encode(&first).unwrap()).unwrap();
+        let again = decode(&encode(&first).unwrap(), Ids::Trusted).unwrap();
         assert!(again.has_ids);
         assert_eq!(again.schema.as_struct(), first.as_struct());
         assert_eq!(fresh(&again).unwrap().as_struct(), first.as_struct());
@@ -243,19 +253,31 @@ mod tests {
             (vec![optional("u", DataType::UInt64)], "\"u\""),
             (vec![optional("t", nanos)], "\"t\""),
         ] {
-            let Err(Error::Invalid(text)) = decode(&ipc(fields)) else {
+            let Err(Error::Invalid(text)) = decode(&ipc(fields), Ids::Ignored) else {
                 panic!("{part}")
             };
             assert!(text.contains(part), "{text}");
         }
         for bytes in [&b""[..], b"hello", &[0xff; 64]] {
-            assert!(matches!(decode(bytes), Err(Error::Invalid(_))));
+            assert!(matches!(decode(bytes, Ids::Ignored), Err(Error::Invalid(_))));
         }
     }
 
     #[test]
+    fn ids_of_other_tables_are_ignored() {
+        let id = |name: &str| {
+            let metadata = HashMap::from([(FIELD_ID.to_owned(), "7".to_owned())]);
+            optional(name, DataType::Utf8).with_metadata(metadata)
+        };
+        let bytes = ipc(vec![id("a"), id("b")]);
+        assert!(matches!(decode(&bytes, Ids::Trusted), Err(Error::Invalid(_))));
+        let incoming = decode(&bytes, Ids::Ignored).unwrap();
+        assert_eq!(fresh(&incoming).unwrap().field_id_by_name("b"), Some(2));
+    }
+
+    #[test]
     fn a_column_of_nulls_is_kept_in_mind() {
-        let incoming = decode(&ipc(vec![optional("n", DataType::Null)])).unwrap();
+        let incoming = decode(&ipc(vec![optional("n", DataType::Null)]), Ids::Ignored).unwrap();
         assert!(incoming.nulls.contains("n"));
     }
 }

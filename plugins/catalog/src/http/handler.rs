@@ -5,6 +5,7 @@ use lakehouse_sdk::http::{Problem, Request, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::iceberg;
 use super::answer::{self, NewNamespace, Rollback};
 use super::route::Route;
 use crate::files::Caches;
@@ -24,6 +25,10 @@ pub fn handle(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let path = request.path();
+    if let Some(path) = path.strip_prefix("/catalog/iceberg/") {
+        let path = path.to_owned();
+        return Ok(iceberg::handle(store, caches, &path, request));
+    }
     let route = Route::parse(path)
         .ok_or_else(|| Problem::not_found(format!("there is nothing at {path}")))?;
     let allow = route.allow();

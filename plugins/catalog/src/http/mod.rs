@@ -4,3 +4,7 @@ pub mod answer;
 #[cfg(target_family = "wasm")]
 pub mod handler;
 pub mod route;
+
+pub mod iceberg_route;
+#[cfg(target_family = "wasm")]
+pub mod iceberg;
