@@ -70,7 +70,7 @@ async fn what_cannot_serve_is_reported_and_the_rest_serves() {
     for (name, expected) in [
         ("text", "WebAssembly"),
         ("empty", "empty"),
-        ("core", "core module"),
+        ("core", "not a component"),
         ("poor", "store"),
         ("vectors", "/v1/vectors"),
         ("sql", "`query`"),
