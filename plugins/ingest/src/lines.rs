@@ -23,6 +23,19 @@ impl LineCounter {
         self.line
     }
 
+    /// Goes past bytes that are neither `\r` nor `\n`.
+    #[inline]
+    pub(crate) fn text(&mut self) {
+        self.after_cr = false;
+    }
+
+    /// Goes past one byte that is `\r` or `\n`.
+    #[inline]
+    pub(crate) fn line_end(&mut self, byte: u8) {
+        self.line += u64::from(byte == b'\r' || !self.after_cr);
+        self.after_cr = byte == b'\r';
+    }
+
     /// Goes past `bytes`.
     pub(crate) fn advance(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {

@@ -203,9 +203,20 @@ mod tests {
     use crate::normalise_batch;
     use arrow::array::{
         Int8Array, Int64Array, LargeListArray, StringArray, TimestampSecondArray, UInt64Array,
-        record_batch,
     };
     use arrow::datatypes::{Int8Type, Int32Type, Schema, TimeUnit};
+
+    fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn integers(values: &[i64]) -> ArrayRef {
+        Arc::new(Int64Array::from(values.to_vec()))
+    }
+
+    fn texts(values: &[&str]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
 
     fn target(fields: Vec<Field>) -> SchemaRef {
         Arc::new(Schema::new(fields))
@@ -213,7 +224,8 @@ mod tests {
 
     #[test]
     fn columns_are_ordered_by_name_and_missing_ones_are_null() {
-        let batch = record_batch!(("b", Utf8, ["x", "y"]), ("a", Int32, [1, 2])).unwrap();
+        let small: ArrayRef = Arc::new(Int8Array::from(vec![1, 2]));
+        let batch = batch(vec![("b", texts(&["x", "y"])), ("a", small)]);
         let schema = target(vec![
             Field::new("a", DataType::Int64, true),
             Field::new("b", DataType::Utf8, true),
@@ -230,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_fit_is_named_by_column_and_row() {
-        let batch = record_batch!(("n", Utf8, ["1", "two"])).unwrap();
+        let batch = batch(vec![("n", texts(&["1", "two"]))]);
         let schema = target(vec![Field::new("n", DataType::Int64, true)]);
         let error = align(&batch, &schema, 10).unwrap_err();
         assert!(
@@ -256,7 +268,8 @@ mod tests {
 
     #[test]
     fn null_in_a_required_column_is_an_error() {
-        let batch = record_batch!(("n", Int64, [Some(1), None])).unwrap();
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+        let batch = batch(vec![("n", column)]);
         let schema = target(vec![Field::new("n", DataType::Int64, false)]);
         assert!(matches!(
             align(&batch, &schema, 0),
@@ -266,7 +279,11 @@ mod tests {
 
     #[test]
     fn unknown_columns_are_all_named() {
-        let batch = record_batch!(("x", Int64, [1]), ("a", Int64, [1]), ("y", Int64, [1])).unwrap();
+        let batch = batch(vec![
+            ("x", integers(&[1])),
+            ("a", integers(&[1])),
+            ("y", integers(&[1])),
+        ]);
         let schema = target(vec![Field::new("a", DataType::Int64, true)]);
         let error = align(&batch, &schema, 0).unwrap_err().to_string();
         assert!(error.contains("'x', 'y'"), "{error}");

@@ -192,7 +192,7 @@ impl Column<'_> {
     }
 
     fn texts(&self) -> ArrayRef {
-        let mut builder = StringBuilder::with_capacity(self.rows, self.share());
+        let mut builder = StringBuilder::with_capacity(self.rows, self.text.share());
         for row in 0..self.rows {
             builder.append_option(self.value(row));
         }
@@ -200,16 +200,11 @@ impl Column<'_> {
     }
 
     fn binaries(&self) -> ArrayRef {
-        let mut builder = BinaryBuilder::with_capacity(self.rows, self.share());
+        let mut builder = BinaryBuilder::with_capacity(self.rows, self.text.share());
         for row in 0..self.rows {
             builder.append_option(self.value(row));
         }
         Arc::new(builder.finish())
-    }
-
-    /// This column's bytes if all columns had the same.
-    fn share(&self) -> usize {
-        self.text.bytes() / self.text.width().max(1)
     }
 }
 

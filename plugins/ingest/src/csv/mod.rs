@@ -7,6 +7,7 @@
 mod columns;
 mod infer;
 mod records;
+mod tokenizer;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::fault::{Fault, Place};
 use crate::source::{Reader, Source};
-use records::{Limit, Records, Tokenizer};
+use records::{Limit, Records};
+use tokenizer::Tokenizer;
 
 /// Bytes read from the body at a time.
 const CHUNK: usize = 256 * 1024;

@@ -48,10 +48,10 @@ impl Records {
         &self.bytes
     }
 
-    /// One object.
+    /// One object, without its line end.
     pub(crate) fn row(&self, row: usize) -> &[u8] {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        &self.bytes[start..self.ends[row]]
+        &self.bytes[start..self.ends[row] - 1]
     }
 
     /// The line at which an object begins.

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
-use arrow::util::pretty::pretty_format_batches;
+use arrow::util::display::array_value_to_string;
 
 use super::*;
 
@@ -49,6 +49,17 @@ fn load(text: &str, layout: Layout) -> Result<RecordBatch, Fault> {
     whole
 }
 
+/// Every value as text, row by row.
+fn shown(batch: &RecordBatch) -> Vec<Vec<String>> {
+    let row = |row| {
+        let columns = batch.columns().iter();
+        columns
+            .map(|column| array_value_to_string(column, row).unwrap())
+            .collect()
+    };
+    (0..batch.num_rows()).map(row).collect()
+}
+
 fn place(text: &str, layout: Layout) -> Place {
     match load(text, layout) {
         Err(Fault::Data(place, _)) => place,
@@ -59,10 +70,8 @@ fn place(text: &str, layout: Layout) -> Place {
 #[test]
 fn lines_documents_and_sequences_say_the_same() {
     let rows = load("{\"b\":1,\"a\":\"x}\"}\n\r\n{\"b\":2}\n", Layout::Lines).unwrap();
-    assert_eq!(
-        pretty_format_batches(&[rows.clone()]).unwrap().to_string(),
-        "+---+----+\n| b | a  |\n+---+----+\n| 1 | x} |\n| 2 |    |\n+---+----+"
-    );
+    assert_eq!(rows.schema_ref().field(0).name(), "b");
+    assert_eq!(shown(&rows), [["1", "x}"], ["2", ""]]);
     for text in [
         "[{\"b\":1,\"a\":\"x}\"},{\"b\":2}]",
         "\u{FEFF} [ {\"b\":1,\n \"a\":\"x}\"}\n,\n{\"b\":2} ]\n",
