@@ -300,9 +300,7 @@ fn new_folder(store: &impl Store, name: &TableName, generation: u32) -> Folder {
 }
 
 /// The properties of a new table: ours, where the caller has not said otherwise.
-pub fn with_defaults(
-    given: impl IntoIterator<Item = (String, String)>,
-) -> HashMap<String, String> {
+pub fn with_defaults(given: impl IntoIterator<Item = (String, String)>) -> HashMap<String, String> {
     let ours = PROPERTIES.map(|(name, value)| (name.to_owned(), value.to_owned()));
     ours.into_iter().chain(given).collect()
 }

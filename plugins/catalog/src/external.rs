@@ -143,7 +143,9 @@ fn check(metadata: &TableMetadata, update: &TableUpdate) -> Result<(), Error> {
         TableUpdate::AssignUuid { uuid } if *uuid != metadata.uuid() => "the UUID",
         _ => return Ok(()),
     };
-    Err(Error::Invalid(format!("{what} of a table cannot be changed")))
+    Err(Error::Invalid(format!(
+        "{what} of a table cannot be changed"
+    )))
 }
 
 fn totals(

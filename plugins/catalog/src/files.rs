@@ -74,8 +74,7 @@ pub fn metadata(
         return Ok(metadata);
     }
     let content = get(store, key)?;
-    let metadata: TableMetadata =
-        serde_json::from_slice(&content).map_err(|e| damaged(key, e))?;
+    let metadata: TableMetadata = serde_json::from_slice(&content).map_err(|e| damaged(key, e))?;
     let metadata = Rc::new(metadata);
     caches
         .metadata

@@ -122,8 +122,9 @@ impl Fit<'_> {
         self.check_id(path, table.id, incoming.id);
         if self.incoming.nulls.contains(path) {
             if table.required {
-                self.conflicts
-                    .push(format!("column {path:?} is required and only nulls are given"));
+                self.conflicts.push(format!(
+                    "column {path:?} is required and only nulls are given"
+                ));
             }
             return Arc::clone(table);
         }
@@ -268,10 +269,12 @@ mod tests {
         stage: Stage,
     ) -> Result<Option<Schema>, String> {
         let incoming = decode(&ipc(fields), Ids::Ignored).unwrap();
-        fit(table, table.highest_field_id(), &incoming, evolve, stage).map_err(|error| match error {
-            Error::Conflict(text) => text,
-            other => panic!("{other:?}"),
-        })
+        fit(table, table.highest_field_id(), &incoming, evolve, stage).map_err(
+            |error| match error {
+                Error::Conflict(text) => text,
+                other => panic!("{other:?}"),
+            },
+        )
     }
 
     fn type_of(schema: &Schema, name: &str) -> String {
@@ -299,7 +302,9 @@ mod tests {
             optional("c", DataType::Date32),
         ];
         let text = try_fit(&table, data, false, Stage::Prepare).unwrap_err();
-        for part in ["\"a\"", "required", "\"b\"", "string", "boolean", "\"c\"", "date"] {
+        for part in [
+            "\"a\"", "required", "\"b\"", "string", "boolean", "\"c\"", "date",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
@@ -311,19 +316,34 @@ mod tests {
             Field::new("new", DataType::Utf8, false),
             optional("a", DataType::Int64),
         ];
-        let wider = try_fit(&table, data, true, Stage::Prepare).unwrap().unwrap();
-        let names: Vec<_> = wider.as_struct().fields().iter().map(|f| (f.id, f.name.as_str(), f.required)).collect();
+        let wider = try_fit(&table, data, true, Stage::Prepare)
+            .unwrap()
+            .unwrap();
+        let names: Vec<_> = wider
+            .as_struct()
+            .fields()
+            .iter()
+            .map(|f| (f.id, f.name.as_str(), f.required))
+            .collect();
         assert_eq!(names, [(1, "a", false), (2, "new", false)]);
     }
 
     #[test]
     fn evolving_reaches_into_structs() {
         let point = |names: &[&str]| {
-            let fields: Vec<_> = names.iter().map(|n| optional(n, DataType::Float32)).collect();
-            vec![optional("p", DataType::Struct(fields.into())), optional("q", DataType::Utf8)]
+            let fields: Vec<_> = names
+                .iter()
+                .map(|n| optional(n, DataType::Float32))
+                .collect();
+            vec![
+                optional("p", DataType::Struct(fields.into())),
+                optional("q", DataType::Utf8),
+            ]
         };
         let table = table(point(&["x"]));
-        let wider = try_fit(&table, point(&["x", "y"]), true, Stage::Prepare).unwrap().unwrap();
+        let wider = try_fit(&table, point(&["x", "y"]), true, Stage::Prepare)
+            .unwrap()
+            .unwrap();
         assert_eq!(wider.field_id_by_name("p.y"), Some(4));
         assert_eq!(wider.field_id_by_name("q"), Some(2));
     }
@@ -333,13 +353,22 @@ mod tests {
         let wide = [
             (DataType::Int32, DataType::Int64, "long"),
             (DataType::Float32, DataType::Float64, "double"),
-            (DataType::Decimal128(9, 2), DataType::Decimal128(12, 2), "decimal(12,2)"),
+            (
+                DataType::Decimal128(9, 2),
+                DataType::Decimal128(12, 2),
+                "decimal(12,2)",
+            ),
         ];
         for (narrow, wide, name) in wide {
             let small = table(vec![optional("a", narrow.clone())]);
             let data = || vec![optional("a", wide.clone())];
-            assert!(try_fit(&small, data(), false, Stage::Commit).is_err(), "{name}");
-            let wider = try_fit(&small, data(), true, Stage::Commit).unwrap().unwrap();
+            assert!(
+                try_fit(&small, data(), false, Stage::Commit).is_err(),
+                "{name}"
+            );
+            let wider = try_fit(&small, data(), true, Stage::Commit)
+                .unwrap()
+                .unwrap();
             assert_eq!(type_of(&wider, "a"), name);
             let large = table(data());
             let back = try_fit(&large, vec![optional("a", narrow)], true, Stage::Commit);
@@ -388,28 +417,55 @@ mod tests {
         let Err(Error::Conflict(text)) = fits(Stage::Commit) else {
             panic!("it fits")
         };
-        assert!(text.contains("\"a\"") && text.contains("field id"), "{text}");
+        assert!(
+            text.contains("\"a\"") && text.contains("field id"),
+            "{text}"
+        );
     }
 
     #[test]
     fn what_was_prepared_can_be_committed() {
         let table = table(vec![
             optional("a", DataType::Int64),
-            optional("p", DataType::Struct(vec![optional("x", DataType::Int32)].into())),
+            optional(
+                "p",
+                DataType::Struct(vec![optional("x", DataType::Int32)].into()),
+            ),
         ]);
         let more = DataType::Struct(
-            vec![optional("y", DataType::Utf8), optional("x", DataType::Int32)].into(),
+            vec![
+                optional("y", DataType::Utf8),
+                optional("x", DataType::Int32),
+            ]
+            .into(),
         );
         let data = vec![
-            optional("n", DataType::List(Arc::new(optional("item", DataType::Utf8)))),
+            optional(
+                "n",
+                DataType::List(Arc::new(optional("item", DataType::Utf8))),
+            ),
             optional("p", more),
             optional("m", DataType::Utf8),
         ];
-        let wider = try_fit(&table, data, true, Stage::Prepare).unwrap().unwrap();
+        let wider = try_fit(&table, data, true, Stage::Prepare)
+            .unwrap()
+            .unwrap();
         let written = decode(&encode(&wider).unwrap(), Ids::Trusted).unwrap();
-        let again = fit(&table, table.highest_field_id(), &written, true, Stage::Commit);
+        let again = fit(
+            &table,
+            table.highest_field_id(),
+            &written,
+            true,
+            Stage::Commit,
+        );
         assert_eq!(again.unwrap().unwrap().as_struct(), wider.as_struct());
-        let retried = fit(&wider, wider.highest_field_id(), &written, true, Stage::Commit);
+        let retried = fit(
+            &wider,
+            wider.highest_field_id(),
+            &written,
+            true,
+            Stage::Commit,
+        );
         assert_eq!(retried, Ok(None));
     }
 }

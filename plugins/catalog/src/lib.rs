@@ -17,6 +17,7 @@ pub mod files;
 pub mod fit;
 pub mod http;
 pub mod location;
+pub mod manifests;
 pub mod names;
 pub mod namespaces;
 pub mod plan;

@@ -105,7 +105,17 @@ mod tests {
         for good in ["a", "_x", "0", "A-b_9", &"n".repeat(128)] {
             assert!(check("table", good).is_ok(), "{good}");
         }
-        for bad in ["", "-a", "a.b", "a/b", "..", "é", "a b", "a\0", &"n".repeat(129)] {
+        for bad in [
+            "",
+            "-a",
+            "a.b",
+            "a/b",
+            "..",
+            "é",
+            "a b",
+            "a\0",
+            &"n".repeat(129),
+        ] {
             let error = check("table", bad).unwrap_err();
             assert!(matches!(error, Error::Invalid(_)), "{bad}");
         }
@@ -118,7 +128,11 @@ mod tests {
         assert_eq!(key, "catalog/tables/ns/t.json");
         let back = pointer_table(&key).unwrap();
         assert_eq!((back.namespace, back.name), (name.namespace, name.name));
-        for other in ["catalog/tables/ns/t.json.tmp", "catalog/tables/t.json", "x/ns/t.json"] {
+        for other in [
+            "catalog/tables/ns/t.json.tmp",
+            "catalog/tables/t.json",
+            "x/ns/t.json",
+        ] {
             assert!(pointer_table(other).is_none(), "{other}");
         }
     }

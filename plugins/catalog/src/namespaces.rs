@@ -45,7 +45,11 @@ pub fn create(store: &impl Store, name: &str) -> Result<(), Error> {
 
 fn put(store: &impl Store, name: &str) -> Result<(), Error> {
     let record = json!({ "format": 1, "name": name }).to_string();
-    store.put(&names::namespace_key(name), record.into(), Condition::Absent)?;
+    store.put(
+        &names::namespace_key(name),
+        record.into(),
+        Condition::Absent,
+    )?;
     Ok(())
 }
 

@@ -87,7 +87,10 @@ fn file_may_match(file: &DataFile, conditions: &[Condition<'_>]) -> bool {
     file.rows > 0
         && conditions.iter().all(|condition| {
             let by_id = |column: &ColumnStats| column.field_id;
-            match file.columns.binary_search_by_key(&condition.field_id, by_id) {
+            match file
+                .columns
+                .binary_search_by_key(&condition.field_id, by_id)
+            {
                 Ok(at) => {
                     let predicate = condition.predicate;
                     Known::of_file(&file.columns[at], file.rows)
@@ -108,7 +111,10 @@ fn manifest_may_match(
     let Some(summaries) = &manifest.partitions else {
         return true;
     };
-    let Some(spec) = table.metadata.partition_spec_by_id(manifest.partition_spec_id) else {
+    let Some(spec) = table
+        .metadata
+        .partition_spec_by_id(manifest.partition_spec_id)
+    else {
         return true;
     };
     if spec.fields().len() != summaries.len() {
@@ -125,8 +131,14 @@ fn manifest_may_match(
             let datum = Datum::try_from_bytes(bytes?, kind.clone()).ok()?;
             stats::to_literal(&datum, towards)
         };
-        let lower = bound(summary.lower_bound.as_deref().map(Vec::as_slice), Ordering::Less);
-        let upper = bound(summary.upper_bound.as_deref().map(Vec::as_slice), Ordering::Greater);
+        let lower = bound(
+            summary.lower_bound.as_deref().map(Vec::as_slice),
+            Ordering::Less,
+        );
+        let upper = bound(
+            summary.upper_bound.as_deref().map(Vec::as_slice),
+            Ordering::Greater,
+        );
         let known = Known {
             lower: lower.as_ref(),
             upper: upper.as_ref(),

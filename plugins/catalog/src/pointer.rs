@@ -198,7 +198,13 @@ mod tests {
         };
         assert_eq!(table.folder_key, "warehouse/ns/t");
         assert_eq!(table.pointer, live());
-        put(&store, &name(), &table.pointer.tombstone(), slot.condition()).unwrap();
+        put(
+            &store,
+            &name(),
+            &table.pointer.tombstone(),
+            slot.condition(),
+        )
+        .unwrap();
         let slot = read(&store, &name()).unwrap();
         assert!(matches!(
             slot,

@@ -34,7 +34,9 @@ impl<'a> Known<'a> {
             lower: stats.lower.as_ref(),
             upper: stats.upper.as_ref(),
             no_nulls: stats.nulls == Some(0),
-            all_nulls: stats.nulls.is_some_and(|nulls| nulls >= stats.values.unwrap_or(rows)),
+            all_nulls: stats
+                .nulls
+                .is_some_and(|nulls| nulls >= stats.values.unwrap_or(rows)),
             no_nans: stats.nans == Some(0) || (!floating && stats.lower.is_some()),
         }
     }
@@ -110,11 +112,15 @@ fn below(bound: Option<&Literal>, value: &Literal) -> bool {
 }
 
 fn at_least(bound: Option<&Literal>, value: &Literal) -> bool {
-    bound.and_then(|b| compare(b, value)).is_some_and(Ordering::is_ge)
+    bound
+        .and_then(|b| compare(b, value))
+        .is_some_and(Ordering::is_ge)
 }
 
 fn at_most(bound: Option<&Literal>, value: &Literal) -> bool {
-    bound.and_then(|b| compare(b, value)).is_some_and(Ordering::is_le)
+    bound
+        .and_then(|b| compare(b, value))
+        .is_some_and(Ordering::is_le)
 }
 
 /// How two values compare; none if that cannot be said for sure.
@@ -147,7 +153,11 @@ fn compare(a: &Literal, b: &Literal) -> Option<Ordering> {
 fn unscaled(bytes: &[u8]) -> Option<i128> {
     let first = *bytes.first()?;
     let start = 16_usize.checked_sub(bytes.len())?;
-    let mut wide = if first & 0x80 == 0 { [0; 16] } else { [0xff; 16] };
+    let mut wide = if first & 0x80 == 0 {
+        [0; 16]
+    } else {
+        [0xff; 16]
+    };
     wide[start..].copy_from_slice(bytes);
     Some(i128::from_be_bytes(wide))
 }

@@ -220,7 +220,10 @@ mod tests {
         vec![
             optional("a", DataType::Int64),
             optional("p", point),
-            optional("l", DataType::List(Arc::new(optional("element", DataType::Utf8)))),
+            optional(
+                "l",
+                DataType::List(Arc::new(optional("element", DataType::Utf8))),
+            ),
             Field::new("z", DataType::Date32, false),
         ]
     }
@@ -247,7 +250,10 @@ mod tests {
             (vec![], "no column"),
             (vec![optional("", DataType::Int32)], "column 1"),
             (
-                vec![optional("a", DataType::Int32), optional("a", DataType::Utf8)],
+                vec![
+                    optional("a", DataType::Int32),
+                    optional("a", DataType::Utf8),
+                ],
                 "\"a\"",
             ),
             (vec![optional("u", DataType::UInt64)], "\"u\""),
@@ -259,7 +265,10 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         for bytes in [&b""[..], b"hello", &[0xff; 64]] {
-            assert!(matches!(decode(bytes, Ids::Ignored), Err(Error::Invalid(_))));
+            assert!(matches!(
+                decode(bytes, Ids::Ignored),
+                Err(Error::Invalid(_))
+            ));
         }
     }
 
@@ -270,7 +279,10 @@ mod tests {
             optional(name, DataType::Utf8).with_metadata(metadata)
         };
         let bytes = ipc(vec![id("a"), id("b")]);
-        assert!(matches!(decode(&bytes, Ids::Trusted), Err(Error::Invalid(_))));
+        assert!(matches!(
+            decode(&bytes, Ids::Trusted),
+            Err(Error::Invalid(_))
+        ));
         let incoming = decode(&bytes, Ids::Ignored).unwrap();
         assert_eq!(fresh(&incoming).unwrap().field_id_by_name("b"), Some(2));
     }

@@ -1,11 +1,10 @@
 //! New snapshots: manifests, manifest list and the metadata that holds them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use iceberg::spec::{
-    DataFile, MAIN_BRANCH, ManifestContentType, ManifestEntry, ManifestFile, Operation, Schema,
-    SchemaRef, Snapshot, Summary, TableMetadata, TableMetadataBuildResult, TableMetadataBuilder,
+    MAIN_BRANCH, Operation, Schema, SchemaRef, Snapshot, Summary, TableMetadata,
+    TableMetadataBuildResult, TableMetadataBuilder,
 };
 use lakehouse_sdk::catalog_export::{CommitRequest, WriteMode};
 use lakehouse_sdk::types::Error;
@@ -14,14 +13,10 @@ use uuid::Uuid;
 use crate::commit::{self, IDEMPOTENCY_KEY};
 use crate::files::{self, Caches};
 use crate::location::Folder;
+use crate::manifests::Manifests;
 use crate::stats;
 use crate::store::Store;
 use crate::table::{Table, Totals};
-
-/// Manifests of a snapshot from which on they are merged into one.
-const MERGE_FROM: usize = 100;
-/// Live files from which on a manifest is large enough and stays as it is.
-const LARGE_MANIFEST: u32 = 5_000;
 
 /// A change that is written but not yet visible.
 #[derive(Debug)]
@@ -68,7 +63,6 @@ pub fn on_new(
         builder: metadata.clone().into_builder(None),
         metadata: &metadata,
         previous: Totals::default(),
-        table: None,
     };
     draft(store, &Caches::default(), base, change)
 }
@@ -105,7 +99,6 @@ pub fn on_table(
         builder,
         metadata: &table.metadata,
         previous,
-        table: Some(table),
     };
     draft(store, caches, base, change)
 }
@@ -117,7 +110,6 @@ struct Base<'a> {
     builder: TableMetadataBuilder,
     metadata: &'a TableMetadata,
     previous: Totals,
-    table: Option<&'a Table>,
 }
 
 fn draft(
@@ -150,7 +142,9 @@ fn write(
     let mut manifests = Vec::new();
     let mut writer = Manifests {
         store,
-        base: &base,
+        folder: base.folder,
+        metadata,
+        schema: SchemaRef::clone(&base.schema),
         snapshot_id,
         attempt,
         written,
@@ -171,12 +165,12 @@ fn write(
     }
 
     let overwrite = change.mode == WriteMode::Overwrite && parent.is_some();
-    if let (Some(table), Some(parent)) = (base.table, parent) {
+    if let Some(parent) = parent {
         let list = files::manifest_list(store, caches, base.folder, metadata, parent)?;
         if overwrite {
-            manifests.extend(writer.deleted(table, &list)?);
+            manifests.extend(writer.deleted(&list)?);
         } else {
-            manifests.extend(writer.kept(table, &list)?);
+            manifests.extend(writer.kept(&list)?);
         }
     }
 
@@ -197,7 +191,11 @@ fn write(
         manifests,
     )?;
 
-    let removed = if overwrite { base.previous } else { Totals::default() };
+    let removed = if overwrite {
+        base.previous
+    } else {
+        Totals::default()
+    };
     let totals = Totals {
         files: base.previous.files - removed.files + added.files,
         rows: base.previous.rows - removed.rows + added.rows,
@@ -211,8 +209,18 @@ fn write(
         .with_timestamp_ms(now().max(metadata.last_updated_ms().saturating_add(1)))
         .with_manifest_list(manifest_list)
         .with_summary(Summary {
-            operation: if overwrite { Operation::Overwrite } else { Operation::Append },
-            additional_properties: summary(change, parent.map(AsRef::as_ref), added, removed, totals),
+            operation: if overwrite {
+                Operation::Overwrite
+            } else {
+                Operation::Append
+            },
+            additional_properties: summary(
+                change,
+                parent.map(AsRef::as_ref),
+                added,
+                removed,
+                totals,
+            ),
         })
         .with_schema_id(base.schema.schema_id())
         .build();
@@ -226,7 +234,10 @@ fn write(
         .and_then(TableMetadataBuilder::build)
         .map_err(cannot_build)?;
     let expired = if commit::deletes_old_metadata(&metadata) {
-        expired_metadata_logs.into_iter().map(|log| log.metadata_file).collect()
+        expired_metadata_logs
+            .into_iter()
+            .map(|log| log.metadata_file)
+            .collect()
     } else {
         Vec::new()
     };
@@ -236,118 +247,6 @@ fn write(
         expired,
         ..Draft::empty(metadata)
     })
-}
-
-/// Writes the manifests of one snapshot.
-struct Manifests<'a, S> {
-    store: &'a S,
-    base: &'a Base<'a>,
-    snapshot_id: i64,
-    attempt: Uuid,
-    written: &'a mut Vec<String>,
-}
-
-impl<S: Store> Manifests<'_, S> {
-    fn added(&mut self, files: Vec<DataFile>) -> Result<ManifestFile, Error> {
-        self.write(self.base.metadata.default_partition_spec_id(), |writer| {
-            // The sequence number comes from the list, where the commit is final.
-            files.into_iter().try_for_each(|file| writer.add_file(file, -1))
-        })
-    }
-
-    /// Everything that was live, as deleted.
-    fn deleted(&mut self, table: &Table, list: &[ManifestFile]) -> Result<Vec<ManifestFile>, Error> {
-        let mut by_spec: BTreeMap<i32, Vec<ManifestEntry>> = BTreeMap::new();
-        for manifest in list {
-            if files::is_live(manifest, ManifestContentType::Data) {
-                let entries = files::entries(self.store, &table.folder, manifest)?;
-                by_spec.entry(manifest.partition_spec_id).or_default().extend(entries);
-            }
-        }
-        let mut manifests = Vec::new();
-        for (spec_id, entries) in by_spec {
-            if entries.is_empty() {
-                continue;
-            }
-            manifests.push(self.write(spec_id, |writer| {
-                entries.into_iter().try_for_each(|entry| {
-                    writer.add_delete_file(
-                        entry.data_file,
-                        entry.sequence_number.unwrap_or_default(),
-                        entry.file_sequence_number,
-                    )
-                })
-            })?);
-        }
-        Ok(manifests)
-    }
-
-    /// What was there stays; many small manifests become one.
-    fn kept(&mut self, table: &Table, list: &[ManifestFile]) -> Result<Vec<ManifestFile>, Error> {
-        let spec_id = self.base.metadata.default_partition_spec_id();
-        let live = |m: &ManifestFile| {
-            m.content == ManifestContentType::Deletes
-                || files::is_live(m, ManifestContentType::Data)
-        };
-        let small = |m: &ManifestFile| {
-            let count = |n: Option<u32>| n.unwrap_or(LARGE_MANIFEST);
-            m.content == ManifestContentType::Data
-                && m.partition_spec_id == spec_id
-                && count(m.added_files_count).saturating_add(count(m.existing_files_count))
-                    < LARGE_MANIFEST
-        };
-        let live: Vec<&ManifestFile> = list.iter().filter(|m| live(m)).collect();
-        let (small, large): (Vec<&ManifestFile>, Vec<&ManifestFile>) =
-            live.iter().partition(|m| small(m));
-        if small.len() < MERGE_FROM {
-            return Ok(live.into_iter().cloned().collect());
-        }
-        let mut entries = Vec::new();
-        for manifest in small {
-            entries.extend(files::entries(self.store, &table.folder, manifest)?);
-        }
-        let snapshot_id = self.snapshot_id;
-        let merged = self.write(spec_id, |writer| {
-            entries.into_iter().try_for_each(|entry| {
-                writer.add_existing_file(
-                    entry.data_file,
-                    entry.snapshot_id.unwrap_or(snapshot_id),
-                    entry.sequence_number.unwrap_or_default(),
-                    entry.file_sequence_number,
-                )
-            })
-        })?;
-        let mut manifests = vec![merged];
-        manifests.extend(large.into_iter().cloned());
-        Ok(manifests)
-    }
-
-    fn write(
-        &mut self,
-        spec_id: i32,
-        fill: impl FnOnce(&mut iceberg::spec::ManifestWriter) -> iceberg::Result<()>,
-    ) -> Result<ManifestFile, Error> {
-        let spec = self
-            .base
-            .metadata
-            .partition_spec_by_id(spec_id)
-            .ok_or_else(|| Error::Internal(format!("there is no partition spec {spec_id}")))?;
-        let number = self.written.len();
-        let key = format!(
-            "{}/metadata/{}-m{number}.avro",
-            self.base.folder.key, self.attempt
-        );
-        self.written.push(key.clone());
-        files::write_manifest(
-            self.store,
-            self.base.folder,
-            &key,
-            self.snapshot_id,
-            Arc::clone(&self.base.schema),
-            spec.as_ref().clone(),
-            fill,
-        )
-    }
 }
 
 fn summary(

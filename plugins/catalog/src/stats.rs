@@ -115,8 +115,14 @@ pub fn from_iceberg(file: &DataFile, key: String) -> ApiFile {
             values: file.value_counts().get(&id).copied(),
             nulls: file.null_value_counts().get(&id).copied(),
             nans: file.nan_value_counts().get(&id).copied(),
-            lower: file.lower_bounds().get(&id).and_then(|d| to_literal(d, Ordering::Less)),
-            upper: file.upper_bounds().get(&id).and_then(|d| to_literal(d, Ordering::Greater)),
+            lower: file
+                .lower_bounds()
+                .get(&id)
+                .and_then(|d| to_literal(d, Ordering::Less)),
+            upper: file
+                .upper_bounds()
+                .get(&id)
+                .and_then(|d| to_literal(d, Ordering::Greater)),
         })
         .collect();
     ApiFile {
@@ -315,10 +321,16 @@ mod tests {
             (Literal::Timestamp(-1), Literal::Timestamp(1)),
             (Literal::Text(String::new()), Literal::Text("é".to_owned())),
             (Literal::Binary(vec![0; 16]), Literal::Binary(vec![255; 16])),
-            (Literal::Binary(vec![1, 2, 3]), Literal::Binary(vec![3, 2, 1])),
+            (
+                Literal::Binary(vec![1, 2, 3]),
+                Literal::Binary(vec![3, 2, 1]),
+            ),
             (Literal::Binary(vec![]), Literal::Binary(vec![0])),
         ];
-        let columns = values.into_iter().zip(1..).map(|((low, high), id)| column(id, low, high));
+        let columns = values
+            .into_iter()
+            .zip(1..)
+            .map(|((low, high), id)| column(id, low, high));
         let original = file(columns.collect());
         let stored = to_iceberg(&original, "x".to_owned(), &schema(), 0).unwrap();
         assert_eq!(from_iceberg(&stored, original.key.clone()), original);
@@ -337,7 +349,10 @@ mod tests {
             let Err(Error::Invalid(text)) = to_iceberg(&file, "x".to_owned(), &schema(), 0) else {
                 panic!("{id}")
             };
-            assert!(text.contains("a.parquet") && text.contains(&format!("c{id}")), "{text}");
+            assert!(
+                text.contains("a.parquet") && text.contains(&format!("c{id}")),
+                "{text}"
+            );
         }
         let file = file(vec![column(99, Literal::Integer(0), Literal::Integer(0))]);
         assert!(to_iceberg(&file, "x".to_owned(), &schema(), 0).is_err());

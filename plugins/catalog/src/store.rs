@@ -153,7 +153,12 @@ pub mod fake {
                 .ok_or_else(|| Error::NotFound(format!("no object {key}")))
         }
 
-        fn put(&self, key: &str, content: Vec<u8>, condition: Condition<'_>) -> Result<String, Error> {
+        fn put(
+            &self,
+            key: &str,
+            content: Vec<u8>,
+            condition: Condition<'_>,
+        ) -> Result<String, Error> {
             let due = self
                 .before_put
                 .borrow()

@@ -2,9 +2,7 @@
 
 use std::rc::Rc;
 
-use iceberg::spec::{
-    ManifestContentType, SchemaRef, Snapshot, SnapshotRef, TableMetadata,
-};
+use iceberg::spec::{ManifestContentType, SchemaRef, Snapshot, SnapshotRef, TableMetadata};
 use lakehouse_sdk::catalog_export::{Snapshot as ApiSnapshot, TableInfo, TableName, Version};
 use lakehouse_sdk::types::Error;
 
@@ -241,4 +239,3 @@ impl Table {
         snapshots
     }
 }
-

@@ -110,7 +110,9 @@ pub fn rollback(
         };
         let slot = Slot::Live(current.live.clone());
         let base = current.live.pointer;
-        if let Some(live) = commit::publish(store, caches, name, &slot, &current.folder, base, draft)? {
+        if let Some(live) =
+            commit::publish(store, caches, name, &slot, &current.folder, base, draft)?
+        {
             return table::open(store, caches, name, live)?.info(store, caches, Version::Current);
         }
         backoff.pause(name)?;

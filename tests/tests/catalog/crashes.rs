@@ -40,7 +40,10 @@ async fn what_was_acknowledged_is_there_after_kill_9() {
         let found = rows(&server, "default/t").await;
         assert_eq!(found % 10, 0, "a commit is all or nothing");
         // A commit may have stood whose answer was not heard.
-        assert!(found >= acknowledged * 10, "{found} rows of {acknowledged} commits");
+        assert!(
+            found >= acknowledged * 10,
+            "{found} rows of {acknowledged} commits"
+        );
         acknowledged = found / 10;
         let list = expect_json(get(&server, "tables/default/t/snapshots").await, 200).await;
         let snapshots = list["snapshots"].as_array().expect("snapshots");

@@ -24,7 +24,10 @@ async fn a_damaged_pointer_is_named_and_the_other_tables_serve() {
         fs::write(&pointer, damage).unwrap();
         let problem = expect_problem(get(&server, "tables/default/bad").await, 500).await;
         let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains("catalog/tables/default/bad.json"), "{detail}");
+        assert!(
+            detail.contains("catalog/tables/default/bad.json"),
+            "{detail}"
+        );
         assert_eq!(rows(&server, "default/good").await, 20);
         let list = expect_json(get(&server, "tables").await, 200).await;
         assert_eq!(list["tables"][0]["name"], "bad");

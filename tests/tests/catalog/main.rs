@@ -2,6 +2,7 @@
 
 mod crashes;
 mod damage;
+mod iceberg;
 mod namespaces;
 mod races;
 mod tables;

@@ -49,7 +49,9 @@ async fn the_default_namespace_is_always_there() {
 async fn names_that_could_be_paths_are_refused() {
     let server = server().await;
     let long = "n".repeat(129);
-    for name in ["", "..", "../x", "a/b", "a.b", "a b", "-a", "a\0", "é", &long] {
+    for name in [
+        "", "..", "../x", "a/b", "a.b", "a b", "-a", "a\0", "é", &long,
+    ] {
         let made = post(&server, "namespaces", &json!({ "name": name })).await;
         expect_problem(made, 400).await;
     }
@@ -70,12 +72,24 @@ async fn names_that_could_be_paths_are_refused() {
 async fn malformed_requests_are_told_what_is_wrong() {
     let server = server().await;
     let send = async |media: &str, body: &str| {
-        let request = server.post("/v1/catalog/namespaces").header("content-type", media);
-        request.body(body.to_owned()).send().await.expect("an answer")
+        let request = server
+            .post("/v1/catalog/namespaces")
+            .header("content-type", media);
+        request
+            .body(body.to_owned())
+            .send()
+            .await
+            .expect("an answer")
     };
     let problem = expect_problem(send("application/json", "{\n \"name\": }").await, 400).await;
     assert_eq!(problem["line"], 2);
-    for body in ["", "[]", "{}", "{\"name\":1}", "{\"name\":\"a\",\"other\":1}"] {
+    for body in [
+        "",
+        "[]",
+        "{}",
+        "{\"name\":1}",
+        "{\"name\":\"a\",\"other\":1}",
+    ] {
         expect_problem(send("application/json", body).await, 400).await;
     }
     expect_problem(send("text/csv", "{\"name\":\"a\"}").await, 415).await;

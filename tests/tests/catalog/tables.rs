@@ -22,10 +22,18 @@ async fn tables_are_listed_by_namespace() {
             assert!(table["bytes"].as_u64().unwrap() > 0, "{table}");
             assert!(table["snapshot_id"].as_i64().unwrap() > 0, "{table}");
         }
-        tables.iter().map(name).collect::<Vec<_>>().join(" ").replace('"', "")
+        tables
+            .iter()
+            .map(name)
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace('"', "")
     };
     assert_eq!(list("tables").await, "default.a:2 default.b:3 sales.c:1");
-    assert_eq!(list("tables?namespace=default").await, "default.a:2 default.b:3");
+    assert_eq!(
+        list("tables?namespace=default").await,
+        "default.a:2 default.b:3"
+    );
     assert_eq!(list("tables?namespace=sales").await, "sales.c:1");
     expect_problem(get(&server, "tables?namespace=none").await, 404).await;
 }
@@ -78,7 +86,10 @@ async fn snapshots_are_kept_and_can_be_gone_back_to() {
         list["snapshots"].as_array().expect("snapshots").clone()
     };
     let listed = snapshots().await;
-    let seen: Vec<_> = listed.iter().map(|s| s["snapshot_id"].as_i64().unwrap()).collect();
+    let seen: Vec<_> = listed
+        .iter()
+        .map(|s| s["snapshot_id"].as_i64().unwrap())
+        .collect();
     assert_eq!(seen, ids, "oldest first, and every bit of their ids");
     assert_eq!(listed[0]["parent_snapshot_id"], Value::Null);
     assert_eq!(listed[1]["parent_snapshot_id"], ids[0]);
@@ -88,9 +99,17 @@ async fn snapshots_are_kept_and_can_be_gone_back_to() {
     assert!(listed[1]["timestamp"].as_str().unwrap().ends_with('Z'));
     assert_eq!(listed[2]["current"], true);
 
-    let back = post(&server, "tables/default/t/rollback", &json!({ "snapshot_id": ids[0] })).await;
+    let back = post(
+        &server,
+        "tables/default/t/rollback",
+        &json!({ "snapshot_id": ids[0] }),
+    )
+    .await;
     let detail = expect_json(back, 200).await;
-    assert_eq!((&detail["rows"], &detail["snapshot_id"]), (&json!(10), &json!(ids[0])));
+    assert_eq!(
+        (&detail["rows"], &detail["snapshot_id"]),
+        (&json!(10), &json!(ids[0]))
+    );
     assert_eq!(rows(&server, "default/t").await, 10);
     assert_eq!(snapshots().await.len(), 3, "nothing is forgotten");
     let text = json!({ "snapshot_id": ids[2].to_string() });
@@ -116,7 +135,11 @@ async fn going_back_to_what_never_was_is_refused() {
         expect_problem(answer, status).await;
     }
     let one = json!({ "snapshot_id": 1 });
-    expect_problem(post(&server, "tables/default/none/rollback", &one).await, 404).await;
+    expect_problem(
+        post(&server, "tables/default/none/rollback", &one).await,
+        404,
+    )
+    .await;
     expect_problem(get(&server, "tables/default/none/snapshots").await, 404).await;
     assert_eq!(rows(&server, "default/t").await, 10);
 }
@@ -130,7 +153,9 @@ async fn a_dropped_table_is_gone_with_its_files_and_can_be_made_again() {
     expect_problem(get(&server, "tables/default/t").await, 404).await;
     expect_problem(delete(&server, "tables/default/t").await, 404).await;
     let left = fs::read_dir(server.store_dir().join("warehouse/default/t"));
-    let left = left.map_or(0, |entries| entries.flatten().map(|e| files(&e.path())).sum());
+    let left = left.map_or(0, |entries| {
+        entries.flatten().map(|e| files(&e.path())).sum()
+    });
     assert_eq!(left, 0, "no file is left");
     assert_eq!(rows(&server, "default/t2").await, 20);
     append(&server, "t", 0, 5).await;

@@ -94,8 +94,11 @@ pub fn table(store: &impl Store, caches: &Caches, table: &Table) -> Result<Value
 /// One snapshot.
 pub fn snapshot(table: &Table, snapshot: &iceberg::spec::Snapshot) -> Value {
     let seen = table.describe(snapshot);
-    let summary: Map<String, Value> =
-        seen.summary.into_iter().map(|(k, v)| (k, v.into())).collect();
+    let summary: Map<String, Value> = seen
+        .summary
+        .into_iter()
+        .map(|(k, v)| (k, v.into()))
+        .collect();
     json!({
         "snapshot_id": seen.id,
         "parent_snapshot_id": seen.parent,
@@ -131,7 +134,10 @@ pub struct Rollback {
 /// A snapshot id. JavaScript cannot hold its 64 bits in a number, so a text
 /// does as well.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a snapshot id: a 64-bit integer, as a number or a text")]
+#[serde(
+    untagged,
+    expecting = "a snapshot id: a 64-bit integer, as a number or a text"
+)]
 pub enum SnapshotId {
     /// As a number.
     Number(i64),

@@ -5,8 +5,8 @@ use lakehouse_sdk::http::{Problem, Request, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::iceberg;
 use super::answer::{self, NewNamespace, Rollback};
+use super::iceberg;
 use super::route::Route;
 use crate::files::Caches;
 use crate::store::Store;

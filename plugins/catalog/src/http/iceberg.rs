@@ -124,7 +124,10 @@ fn answer(
             "endpoints": ENDPOINTS,
         })),
         (IcebergRoute::Namespaces, "GET") => {
-            let parent = request.query_pairs().into_iter().find(|(name, _)| name == "parent");
+            let parent = request
+                .query_pairs()
+                .into_iter()
+                .find(|(name, _)| name == "parent");
             if let Some((_, parent)) = parent.filter(|(_, parent)| !parent.is_empty()) {
                 // One level only: a namespace has no children.
                 namespaces::require(store, &parent)?;

@@ -88,13 +88,25 @@ mod tests {
         for (path, route) in [
             ("v1/config", IcebergRoute::Config),
             ("v1/namespaces", IcebergRoute::Namespaces),
-            ("v1/namespaces/a%1Fb", IcebergRoute::Namespace("a\u{1f}b".to_owned())),
-            ("v1/namespaces/ns/tables", IcebergRoute::Tables("ns".to_owned())),
+            (
+                "v1/namespaces/a%1Fb",
+                IcebergRoute::Namespace("a\u{1f}b".to_owned()),
+            ),
+            (
+                "v1/namespaces/ns/tables",
+                IcebergRoute::Tables("ns".to_owned()),
+            ),
             ("v1/namespaces/ns/tables/t", table),
         ] {
             assert_eq!(IcebergRoute::parse(path), Some(route), "{path}");
         }
-        for path in ["", "v1", "v2/config", "v1/namespaces/ns/views", "v1/config/x"] {
+        for path in [
+            "",
+            "v1",
+            "v2/config",
+            "v1/namespaces/ns/views",
+            "v1/config/x",
+        ] {
             assert_eq!(IcebergRoute::parse(path), None, "{path}");
         }
     }

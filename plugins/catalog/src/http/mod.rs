@@ -5,6 +5,6 @@ pub mod answer;
 pub mod handler;
 pub mod route;
 
-pub mod iceberg_route;
 #[cfg(target_family = "wasm")]
 pub mod iceberg;
+pub mod iceberg_route;

@@ -70,12 +70,21 @@ mod tests {
         };
         for (path, route) in [
             ("/catalog/namespaces", Route::Namespaces),
-            ("/catalog/namespaces/a%2Fb", Route::Namespace("a/b".to_owned())),
+            (
+                "/catalog/namespaces/a%2Fb",
+                Route::Namespace("a/b".to_owned()),
+            ),
             ("/catalog/tables", Route::Tables),
             ("/catalog/tables/ns/t", Route::Table(table.clone())),
             ("/catalog/tables/n%73/t", Route::Table(table.clone())),
-            ("/catalog/tables/ns/t/snapshots", Route::Snapshots(table.clone())),
-            ("/catalog/tables/ns/t/rollback", Route::Rollback(table.clone())),
+            (
+                "/catalog/tables/ns/t/snapshots",
+                Route::Snapshots(table.clone()),
+            ),
+            (
+                "/catalog/tables/ns/t/rollback",
+                Route::Rollback(table.clone()),
+            ),
         ] {
             assert_eq!(Route::parse(path), Some(route), "{path}");
         }
