@@ -127,7 +127,7 @@ pub fn create_with(
     make: impl Fn(&str) -> Result<TableMetadata, Error>,
 ) -> Result<Table, Error> {
     names::check_table(name)?;
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let slot = pointer::read(store, name)?;
         let Slot::Free { generation, .. } = slot else {
@@ -162,7 +162,7 @@ pub fn commit(
     names::check_table(name)?;
     check_request(change)?;
     let incoming = schema::decode(&change.schema, Ids::Trusted)?;
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let slot = pointer::read(store, name)?;
         let (folder, base, draft) = match &slot {

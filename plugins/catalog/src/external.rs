@@ -91,7 +91,7 @@ pub fn apply(
     updates: &[TableUpdate],
 ) -> Result<Table, Error> {
     names::check_table(name)?;
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let current = table::read(store, caches, name)?;
         for requirement in requirements {

@@ -134,7 +134,6 @@ impl<S: Store> Manifests<'_, S> {
         fill: impl FnOnce(&mut ManifestWriter) -> iceberg::Result<()>,
     ) -> Result<ManifestFile, Error> {
         let spec = self
-            .base
             .metadata
             .partition_spec_by_id(spec_id)
             .ok_or_else(|| Error::Internal(format!("there is no partition spec {spec_id}")))?;

@@ -17,17 +17,12 @@ const FIRST: Duration = Duration::from_millis(2);
 const LONGEST: Duration = Duration::from_millis(100);
 
 /// Counts attempts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Backoff {
     lost: u32,
 }
 
 impl Backoff {
-    /// Before the first attempt.
-    pub fn new() -> Self {
-        Self { lost: 0 }
-    }
-
     /// Waits a random while, longer each time, so that many writers of one
     /// table do not meet again and again.
     ///

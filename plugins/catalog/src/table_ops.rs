@@ -85,7 +85,7 @@ pub fn rollback(
     snapshot_id: i64,
 ) -> Result<TableInfo, Error> {
     names::check_table(name)?;
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let current = table::read(store, caches, name)?;
         let snapshot = current.snapshot(snapshot_id)?;
@@ -126,7 +126,7 @@ pub fn rollback(
 /// cannot be removed stay.
 pub fn drop(store: &impl Store, name: &TableName) -> Result<(), Error> {
     names::check_table(name)?;
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let slot = pointer::read(store, name)?;
         let Slot::Live(live) = &slot else {
