@@ -19,7 +19,7 @@ use anyhow::Context;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use cli::{Cli, Command};
 use config::{Config, ConfigError, Overrides};
@@ -96,9 +96,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let host = Arc::clone(&host);
         async move { host.load().await }
     });
-    let (stop, stopped) = watch::channel(false);
+    let stop = CancellationToken::new();
     tokio::spawn({
         let host = Arc::clone(&host);
+        let stop = stop.clone();
         async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -106,12 +107,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             }
             tracing::info!("stopping: requests under way are finished first");
             host.drain();
-            // The receivers live as long as the server.
-            let _ = stop.send(true);
+            stop.cancel();
         }
     });
     let front = Front::new(gateway, &host.config.server);
-    let drained = server::serve(listener, front, &host.config.server, stopped).await;
+    let drained = server::serve(listener, front, &host.config.server, stop).await;
     loading.abort();
     if drained {
         host.runtime.shutdown().await;

@@ -23,7 +23,7 @@ fn operations(file: &Value) -> BTreeSet<(String, Method)> {
 /// A path with its parameters filled in.
 fn filled(path: &str) -> String {
     let parts = path.split('/').map(|part| match part {
-        "{ns}" => "space",
+        "{ns}" | "{namespace}" => "space",
         "{table}" => "nothing",
         "{key}" | "{name}" | "{id}" => "nothing",
         other => other,

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -28,6 +30,8 @@ pub struct RequestBody {
     inner: Option<Incoming>,
     left: u64,
     exceeded: Arc<AtomicBool>,
+    /// The client sends nothing before it is told to, and was not told yet.
+    held: bool,
 }
 
 /// Whether a body turned out to be over its limit.
@@ -47,11 +51,13 @@ impl Exceeded {
 pub struct TooLarge;
 
 impl RequestBody {
-    /// At most `limit` bytes of a body; more is an error.
-    pub fn new(body: Incoming, limit: u64) -> Self {
+    /// At most `limit` bytes of the body of a request with these headers; more is
+    /// an error.
+    pub fn new(headers: &HeaderMap, body: Incoming, limit: u64) -> Self {
         Self {
             inner: Some(body),
             left: limit,
+            held: headers.contains_key(EXPECT),
             exceeded: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -70,6 +76,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.held = false;
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(None);
         };
@@ -113,17 +120,17 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if let Some(body) = self.inner.take() {
+        if let Some(body) = self.inner.take()
+            && !self.held
+            && !body.is_end_stream()
+        {
             discard(body);
         }
     }
 }
 
 /// Reads what is left of a body that nobody wants, in the background.
-pub fn discard(mut body: Incoming) {
-    if body.is_end_stream() {
-        return;
-    }
+fn discard(mut body: Incoming) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         return;
     };

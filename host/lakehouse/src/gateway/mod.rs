@@ -67,8 +67,11 @@ impl Gateway {
         .map_err(|error| ConfigError::new(format!("metrics: {error}")))?;
         let vectors = crate::vectors::router(Arc::clone(&host.vectors))
             .layer(axum::extract::DefaultBodyLimit::disable());
+        let tls = routes.iter().any(Route::is_https);
+        let proxy = Proxy::new(host.config.gateway.timeout.0, tls)
+            .map_err(|error| ConfigError::new(format!("gateway: https: {error}")))?;
         Ok(Self(Arc::new(Inner {
-            proxy: Proxy::new(host.config.gateway.timeout.0),
+            proxy,
             host,
             routes,
             vectors,
@@ -114,12 +117,12 @@ impl Gateway {
 impl Inner {
     async fn route(&self, route: &Route, request: Request<Incoming>) -> Response<ResponseBody> {
         let limit = route.max_body.0;
-        if request.body().size_hint().lower() > limit {
-            body::discard(request.into_body());
+        let (head, body) = request.into_parts();
+        let announced = body.size_hint().lower();
+        let body = RequestBody::new(&head.headers, body, limit);
+        if announced > limit {
             return Problem::too_large(limit).into();
         }
-        let (head, body) = request.into_parts();
-        let body = RequestBody::new(body, limit);
         let exceeded = body.exceeded();
         let request = Request::from_parts(head, body);
         let response = match &route.target {
@@ -212,7 +215,13 @@ impl Inner {
             .unwrap_or_default();
         let detail = match String::from_utf8_lossy(&text).trim() {
             "" if status == StatusCode::NOT_FOUND => format!("nothing serves {path}"),
-            "" => format!("{method} {path}: {status}"),
+            "" if status == StatusCode::METHOD_NOT_ALLOWED => {
+                format!("{method} is not a method of {path}")
+            }
+            "" => format!(
+                "{method} {path}: {}",
+                status.canonical_reason().unwrap_or("refused")
+            ),
             text => text.to_owned(),
         };
         let mut response = Response::from(Problem::new(status, detail));
@@ -226,7 +235,7 @@ impl Inner {
 
     fn native(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
-        body::discard(body);
+        drop(RequestBody::new(&head.headers, body, 0));
         let path = head.uri.path();
         let Some(answer) = ops::find(path) else {
             return Problem::no_route(path).into();

@@ -1,12 +1,16 @@
 //! Services that another host serves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::body::{RequestBody, ResponseBody};
 use super::problem::Problem;
@@ -30,22 +34,40 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// A client to other hosts.
 pub struct Proxy {
-    client: Client<HttpConnector, RequestBody>,
+    client: Client<HttpsConnector<HttpConnector>, RequestBody>,
     timeout: Duration,
 }
 
 impl Proxy {
-    /// `timeout` bounds the wait for an answer's head.
-    pub fn new(timeout: Duration) -> Self {
+    /// `timeout` bounds the wait for an answer's head. Without `tls` no upstream is
+    /// https, and the system's certificates are not read.
+    ///
+    /// # Errors
+    /// If the system's certificates cannot be used.
+    pub fn new(timeout: Duration, tls: bool) -> Result<Self, rustls::Error> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        Self {
+        connector.enforce_http(false);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = if tls {
+            config.with_platform_verifier()?
+        } else {
+            config.with_root_certificates(RootCertStore::empty())
+        };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config.with_no_client_auth())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        Ok(Self {
             client: Client::builder(TokioExecutor::new())
                 .pool_idle_timeout(POOL_IDLE)
                 .build(connector),
             timeout,
-        }
+        })
     }
 
     /// Sends a request to the host at `base` and its answer back. Both bodies stream.
@@ -65,6 +87,8 @@ impl Proxy {
         strip_hop_by_hop(&mut head.headers);
         // The client sets the upstream's own.
         head.headers.remove(HOST);
+        // Its body is on the way: this host asks for it as soon as it reads.
+        head.headers.remove(EXPECT);
         if let Some(host) = own_host {
             let name = HeaderName::from_static("x-forwarded-host");
             head.headers.entry(name).or_insert(host);

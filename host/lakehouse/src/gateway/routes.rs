@@ -32,6 +32,13 @@ pub struct Route {
     pub max_body: Size,
 }
 
+impl Route {
+    /// Whether another host answers, over TLS.
+    pub fn is_https(&self) -> bool {
+        matches!(&self.target, Target::Upstream(uri) if uri.scheme_str() == Some("https"))
+    }
+}
+
 /// All routes but those of operation.
 #[derive(Debug)]
 pub struct Routes(Vec<Route>);

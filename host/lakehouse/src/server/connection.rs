@@ -11,8 +11,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Stale, Watched};
 use crate::config::Server as Settings;
@@ -60,9 +60,9 @@ impl Connections {
         }
     }
 
-    /// Serves a connection until it ends, is stale, or `stop` turns true and its
+    /// Serves a connection until it ends, is stale, or `stop` is cancelled and its
     /// requests are answered.
-    pub async fn run(&self, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+    pub async fn run(&self, stream: TcpStream, stop: CancellationToken) {
         // Small answers would wait for the client's acknowledgement otherwise.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -95,7 +95,7 @@ impl Connections {
                     }
                     return;
                 }
-                _ = stop.wait_for(|stop| *stop), if !ending => {
+                () = stop.cancelled(), if !ending => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }

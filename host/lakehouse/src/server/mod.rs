@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Server as Settings;
 use crate::gateway::Front;
@@ -19,13 +20,13 @@ use connection::Connections;
 /// How long accepting rests when the system has no more to give.
 const REST: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` turns true, then waits for requests under way, but no longer
+/// Serves until `stop` is cancelled, then waits for requests under way, but no longer
 /// than the drain time-out. True if all of them finished.
 pub async fn serve(
     listener: TcpListener,
     front: Front,
     settings: &Settings,
-    mut stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) -> bool {
     let most = settings.max_connections.min(Semaphore::MAX_PERMITS >> 1);
     let most = u32::try_from(most).unwrap_or(u32::MAX);
@@ -34,7 +35,7 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
         match accepted {
