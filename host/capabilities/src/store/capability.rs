@@ -36,13 +36,21 @@ impl StoreCapability {
 }
 
 /// What one plugin may do with the store.
-struct Context {
+pub(super) struct Context {
     store: Arc<Store>,
     grants: Grants,
     budget: Arc<Budget>,
 }
 
 impl Context {
+    pub(super) fn new(store: &Arc<Store>, grants: Grants) -> Self {
+        Self {
+            store: Arc::clone(store),
+            grants,
+            budget: Arc::new(Budget::default()),
+        }
+    }
+
     /// The key, if it is one and the plugin may use it so.
     fn key(&self, key: String, wanted: Access) -> Result<Key, Error> {
         let key = Key::parse(key)?;
@@ -109,9 +117,9 @@ fn ended() -> Error {
 }
 
 /// A plugin's instance as the store sees it.
-struct View<'a> {
-    context: Option<Arc<Context>>,
-    table: &'a mut ResourceTable,
+pub(super) struct View<'a> {
+    pub(super) context: Option<Arc<Context>>,
+    pub(super) table: &'a mut ResourceTable,
 }
 
 struct HasStore;
@@ -134,11 +142,8 @@ impl Capability for StoreCapability {
     }
 
     fn prepare(&self, spec: &PluginSpec, ext: &mut Extensions) -> Result<(), String> {
-        ext.insert(Arc::new(Context {
-            store: Arc::clone(&self.store),
-            grants: Grants::of_store(&spec.grants)?,
-            budget: Arc::new(Budget::default()),
-        }));
+        let grants = Grants::of_store(&spec.grants)?;
+        ext.insert(Arc::new(Context::new(&self.store, grants)));
         Ok(())
     }
 
@@ -338,6 +343,8 @@ impl wit::HostUpload for View<'_> {
                 Ok(chunk) => chunk,
                 Err(StreamError::Closed) => break,
                 Err(StreamError::LastOperationFailed(error) | StreamError::Trap(error)) => {
+                    // Half an object must not be finished by mistake.
+                    self.table.get_mut(&upload).map_err(full)?.0 = None;
                     return Err(Error::invalid(format!(
                         "the stream to store broke off: {error:#}"
                     )));

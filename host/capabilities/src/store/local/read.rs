@@ -6,11 +6,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 use crate::store::key::Key;
 use crate::store::{CHUNK, ChunkReader, Span};
@@ -84,17 +85,11 @@ impl ChunkReader for FileReader {
     }
 }
 
-/// A zeroed buffer for a span, or an error where memory is short.
-fn buffer(span: Span) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(span.length).map_err(io::Error::other)?;
-    Ok(vec![0; length])
-}
-
 /// The span, if all of it can be had without waiting for a disk.
 #[cfg(target_os = "linux")]
 fn cached(file: &File, span: Span) -> Option<Vec<u8>> {
     use rustix::io::{ReadWriteFlags, preadv2};
-    let mut bytes = buffer(span).ok()?;
+    let mut bytes = vec![0; usize::try_from(span.length).ok()?];
     let mut filled = 0;
     while filled < bytes.len() {
         let read = preadv2(
@@ -118,15 +113,29 @@ fn cached(_file: &File, _span: Span) -> Option<Vec<u8>> {
     None
 }
 
-/// The span, waiting for it.
+/// The span, waiting for it. The buffer is not zeroed first: that would go over
+/// every page of it once more.
 fn exactly(file: &File, span: Span, key: &Key) -> Result<Vec<u8>, Error> {
-    let mut bytes = buffer(span).map_err(|e| Error::io(format_args!("read `{key}`"), e))?;
-    match file.read_exact_at(&mut bytes, span.offset) {
-        Ok(()) => Ok(bytes),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(Error::new(
-            Kind::Conflict,
-            format!("`{key}` was cut short while it was read"),
-        )),
-        Err(e) => Err(Error::io(format_args!("read `{key}`"), e)),
+    let reading = |e: io::Error| Error::io(format_args!("read `{key}`"), e);
+    let length = usize::try_from(span.length).map_err(|e| reading(io::Error::other(e)))?;
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| reading(io::ErrorKind::OutOfMemory.into()))?;
+    while bytes.len() < length {
+        let offset = span.offset + bytes.len() as u64;
+        match pread(file, spare_capacity(&mut bytes), offset) {
+            Ok(0) => {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    format!("`{key}` was cut short while it was read"),
+                ));
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(reading(e.into())),
+        }
     }
+    // The buffer may have been given more room than asked for.
+    bytes.truncate(length);
+    Ok(bytes)
 }

@@ -26,7 +26,7 @@ use crate::{Error, Kind};
 /// How a kind of store names versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flavour {
-    /// In-process; ETags are bare.
+    /// In-process; ETags as in a bucket.
     Memory,
     /// ETags are HTTP's, in quotes.
     Http,
@@ -125,11 +125,7 @@ impl Remote {
                     e_tag: None,
                     version: Some(etag),
                 },
-                Flavour::Memory => UpdateVersion {
-                    e_tag: Some(etag),
-                    version: None,
-                },
-                Flavour::Http => UpdateVersion {
+                Flavour::Memory | Flavour::Http => UpdateVersion {
                     e_tag: Some(format!("\"{etag}\"")),
                     version: None,
                 },
