@@ -25,11 +25,13 @@
 
 mod answer;
 mod builder;
+mod disk;
 mod logs;
 mod place;
 mod server;
 
 pub use answer::{expect_json, expect_problem, expect_status, expect_text};
 pub use builder::Builder;
+pub use disk::SmallDisk;
 pub use place::{binary, plugin, plugins, repository};
 pub use server::Server;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use lakehouse_tests::{Server, expect_json, expect_problem, expect_status};
+use lakehouse_tests::{Server, SmallDisk, expect_json, expect_problem, expect_status};
 
 use crate::{all_keys, get, path, put, raw, storage};
 
@@ -104,6 +104,29 @@ async fn a_body_over_the_limit_is_413_and_stores_nothing() {
     assert_eq!(all_keys(&server).await, ["exact"]);
     assert_eq!(get(&server, "exact").await.unwrap(), exact);
     wait_for_files(&server, 1).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_507_and_what_was_there_stays() {
+    let Some(disk) = SmallDisk::mount("8m") else {
+        eprintln!("not run: no permission to mount a small filesystem");
+        return;
+    };
+    let server = Server::builder()
+        .plugins(&["storage"])
+        .data_dir(disk.path().join("data"))
+        .start()
+        .await;
+    put(&server, "there", "before").await;
+    for key in ["new", "there"] {
+        let over = server.put(&path("put", key)).body(vec![7; 12 << 20]);
+        expect_problem(over.send().await.unwrap(), 507).await;
+        wait_for_files(&server, 1).await;
+    }
+    assert_eq!(get(&server, "there").await.unwrap(), b"before");
+    assert_eq!(all_keys(&server).await, ["there"]);
+    // What fits is taken again.
+    put(&server, "new", vec![7; 1 << 20]).await;
 }
 
 #[tokio::test]
