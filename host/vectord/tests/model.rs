@@ -177,7 +177,7 @@ fn check(service: &Service, model: &Model, distance: Distance, graphs: bool) {
         let mut seen = std::collections::BTreeSet::new();
         let mut last = f32::NEG_INFINITY;
         for (rank, hit) in hits.iter().enumerate() {
-            assert!(seen.insert(hit.id.clone()), "{} twice", hit.id);
+            assert!(seen.insert(hit.id.to_string()), "{} twice", hit.id);
             let (vector, metadata) = &model[&*hit.id];
             assert_eq!(hit.vector.as_deref(), Some(&vector[..]));
             assert_eq!(hit.metadata.as_deref(), metadata.as_deref());

@@ -61,7 +61,7 @@ fn readers_see_every_item_once_while_it_is_replaced() {
         let reader = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let hits = service.search("x", &query(vec![0.0, 0.0], 100)).unwrap();
-                let mut ids: Vec<_> = hits.iter().map(|hit| hit.id.clone()).collect();
+                let mut ids: Vec<_> = hits.iter().map(|hit| hit.id.to_string()).collect();
                 ids.sort();
                 ids.dedup();
                 assert_eq!((hits.len(), ids.len()), (WRITERS * 10, WRITERS * 10));

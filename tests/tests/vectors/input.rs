@@ -1,6 +1,6 @@
 //! Input that breaks a rule: refused, named, and nothing changed.
 
-use lakehouse_tests::{expect_json, expect_problem, expect_status};
+use lakehouse_tests::{expect_json, expect_problem};
 use serde_json::json;
 
 use crate::{INDEX, add, builder, count, delete, detail, get, make, post, start};
