@@ -13,6 +13,7 @@ use iceberg::spec::{
 };
 use lakehouse_sdk::catalog_export::DataFile as ApiFile;
 use lakehouse_sdk::types::Error;
+use serde_json::Value;
 
 use crate::cache::Cache;
 use crate::location::Folder;
@@ -83,6 +84,23 @@ pub fn metadata(
     Ok(metadata)
 }
 
+/// Metadata as Iceberg's JSON, with snapshots and schemas in the order in which
+/// they were made: the library keeps them in no order, and readers show them in
+/// the file's.
+///
+/// # Errors
+/// [`Error::Internal`] if the metadata is of a kind that cannot be written.
+pub fn metadata_json(metadata: &TableMetadata) -> Result<Value, Error> {
+    let mut json = serde_json::to_value(metadata)
+        .map_err(|e| Error::Internal(format!("cannot encode metadata: {e}")))?;
+    for (list, number) in [("snapshots", "sequence-number"), ("schemas", "schema-id")] {
+        if let Some(Value::Array(entries)) = json.get_mut(list) {
+            entries.sort_by_key(|entry| entry.get(number).and_then(Value::as_i64));
+        }
+    }
+    Ok(json)
+}
+
 /// Writes a metadata file.
 ///
 /// # Errors
@@ -93,8 +111,7 @@ pub fn write_metadata(
     key: &str,
     metadata: TableMetadata,
 ) -> Result<(), Error> {
-    let content = serde_json::to_vec(&metadata)
-        .map_err(|e| Error::Internal(format!("cannot encode {key}: {e}")))?;
+    let content = metadata_json(&metadata)?.to_string().into_bytes();
     let bytes = content.len();
     store.put(key, content, Condition::Absent)?;
     caches

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::iceberg_route::{ENDPOINTS, IcebergRoute};
-use crate::files::Caches;
+use crate::files::{self, Caches};
 use crate::store::Store;
 use crate::table::{self, Table};
 use crate::{external, names, namespaces, table_ops};
@@ -185,7 +185,7 @@ fn answer(
             let table = external::apply(store, caches, &name, &requirements, &updates)?;
             ok(json!({
                 "metadata-location": location(store, &table),
-                "metadata": metadata(&table)?,
+                "metadata": files::metadata_json(&table.metadata)?,
             }))
         }
         (IcebergRoute::Table(name), method) => {
@@ -228,15 +228,10 @@ fn location(store: &impl Store, table: &Table) -> String {
     format!("{}/{}", store.base_url(), table.live.metadata_key)
 }
 
-fn metadata(table: &Table) -> Result<Value, Error> {
-    serde_json::to_value(table.metadata.as_ref())
-        .map_err(|e| Error::Internal(format!("cannot encode the metadata: {e}")))
-}
-
 fn loaded(store: &impl Store, table: &Table) -> Result<Value, Error> {
     Ok(json!({
         "metadata-location": location(store, table),
-        "metadata": metadata(table)?,
+        "metadata": files::metadata_json(&table.metadata)?,
         "config": {},
     }))
 }

@@ -29,6 +29,21 @@ fn the_first_append_makes_the_table() {
 }
 
 #[test]
+fn metadata_lists_snapshots_in_their_order() {
+    let store = MemoryStore::default();
+    let ids: Vec<i64> = (0..20).map(|n| append(&store, n).snapshot.id).collect();
+    let table = table::read(&store, &Caches::default(), &name()).unwrap();
+    let content = store.get(&table.live.metadata_key).unwrap().content;
+    let json: serde_json::Value = serde_json::from_slice(&content).unwrap();
+    let snapshots = json["snapshots"].as_array().unwrap();
+    let listed: Vec<_> = snapshots
+        .iter()
+        .map(|s| s["snapshot-id"].as_i64().unwrap())
+        .collect();
+    assert_eq!(listed, ids);
+}
+
+#[test]
 fn scans_skip_files_that_cannot_match() {
     let store = MemoryStore::default();
     for from in [0, 100, 200] {
