@@ -77,7 +77,7 @@ pub fn normalise_type(data_type: &DataType, column: &str) -> Result<DataType, Er
 
 /// A decimal with non-negative scale that holds all values of the given one.
 fn decimal(precision: u8, scale: i8) -> Option<DataType> {
-    let widened = precision.checked_add(u8::try_from(scale.min(0).unsigned_abs()).ok()?)?;
+    let widened = precision.checked_add(scale.min(0).unsigned_abs())?;
     let scale = scale.max(0);
     let fits = u8::try_from(scale).ok()? <= MAX_PRECISION;
     fits.then(|| DataType::Decimal128(widened.min(MAX_PRECISION), scale))
