@@ -17,6 +17,13 @@ use crate::toolchain::Toolchain;
 pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
     build::all(paths)?;
     let python = clients::python(paths)?;
+    println!("Compiling the plugins ahead of time (about a minute the first time)");
+    // Once here: the many servers of the tests find the compiled code cached.
+    command::run(
+        Command::new(paths.binary())
+            .current_dir(&paths.root)
+            .arg("check"),
+    )?;
     println!("Testing the host, and the whole end to end");
     command::run(
         Command::new("cargo")
