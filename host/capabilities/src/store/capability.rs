@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynPollable, Pollable, StreamError, subs
 use super::budget::{Budget, Reservation};
 use super::key::Key;
 use super::stream::ObjectStream;
-use super::{ListRequest, MAX_READ, Meta, Mode, Page, Span, Store, Upload};
+use super::{ListRequest, MAX_READ, Span, Store, Upload};
 use crate::bindings::{store as wit, types};
 use crate::grants::{Access, Grants};
 use crate::{Error, Kind};
@@ -381,44 +381,4 @@ async fn append(upload: &mut UploadResource, chunk: Bytes) -> Result<(), Error> 
 /// The instance's table has no room, or has no such resource.
 fn full(error: wasmtime::component::ResourceTableError) -> Error {
     Error::new(Kind::Exhausted, "the plugin's table of open resources").with_source(error)
-}
-
-impl From<wit::ByteRange> for Span {
-    fn from(range: wit::ByteRange) -> Self {
-        Self {
-            offset: range.offset,
-            length: range.length,
-        }
-    }
-}
-
-impl From<wit::PutMode> for Mode {
-    fn from(mode: wit::PutMode) -> Self {
-        match mode {
-            wit::PutMode::Overwrite => Self::Overwrite,
-            wit::PutMode::Create => Self::Create,
-            wit::PutMode::Update(etag) => Self::Update(etag),
-        }
-    }
-}
-
-impl From<Meta> for wit::ObjectMeta {
-    fn from(meta: Meta) -> Self {
-        Self {
-            key: meta.key,
-            size: meta.size,
-            etag: meta.etag,
-            last_modified: meta.last_modified,
-        }
-    }
-}
-
-impl From<Page> for wit::ListPage {
-    fn from(page: Page) -> Self {
-        Self {
-            objects: page.objects.into_iter().map(Into::into).collect(),
-            prefixes: page.prefixes,
-            cursor: page.cursor,
-        }
-    }
 }

@@ -8,6 +8,7 @@
 
 mod budget;
 pub(crate) mod capability;
+mod convert;
 mod key;
 mod local;
 mod remote;
