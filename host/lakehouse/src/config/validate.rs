@@ -124,7 +124,9 @@ impl Config {
                 continue;
             }
             let uri = url.parse::<Uri>().ok().filter(|uri| {
-                uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty())
+                // `://x` parses, with a scheme of no characters.
+                uri.scheme_str().is_some_and(|scheme| !scheme.is_empty())
+                    && uri.host().is_some_and(|host| !host.is_empty())
             });
             let Some(uri) = uri else {
                 return Err(ConfigError::new(format!(
