@@ -35,7 +35,7 @@ fn item(number: usize) -> Item {
 
 /// The files of an index whose names begin so.
 fn files(dir: &Path, index: &str, begin: &str) -> Vec<PathBuf> {
-    let folders = fs::read_dir(dir)
+    let mut folders = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let named = |path: &PathBuf, begin: &str| {
@@ -46,8 +46,7 @@ fn files(dir: &Path, index: &str, begin: &str) -> Vec<PathBuf> {
             .starts_with(begin)
     };
     let folder = folders
-        .filter(|path| named(path, &format!("{index}~")))
-        .next()
+        .find(|path| named(path, &format!("{index}~")))
         .unwrap();
     let files = fs::read_dir(folder)
         .unwrap()
