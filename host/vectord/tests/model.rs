@@ -8,9 +8,12 @@ use proptest::prelude::*;
 
 const DIMENSION: usize = 3;
 
+/// Number, vector, and metadata: none, `{}` or an object.
+type NewItem = (u8, [i8; DIMENSION], Option<Option<u8>>);
+
 #[derive(Clone, Debug)]
 enum Call {
-    Add(Vec<(u8, [i8; DIMENSION], Option<Option<u8>>)>),
+    Add(Vec<NewItem>),
     AddBroken(Vec<(u8, [i8; DIMENSION])>, u8),
     Delete(Vec<u8>),
     DeleteOne(u8),
@@ -81,12 +84,7 @@ fn exact(distance: Distance, a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
-fn add(
-    service: &Service,
-    model: &mut Model,
-    distance: Distance,
-    items: &[(u8, [i8; DIMENSION], Option<Option<u8>>)],
-) {
+fn add(service: &Service, model: &mut Model, distance: Distance, items: &[NewItem]) {
     let text = |metadata: Option<u8>| match metadata {
         Some(n) => format!("{{\"n\": {n}.0}}"),
         None => "{}".to_owned(),
