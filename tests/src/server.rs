@@ -30,6 +30,16 @@ impl Server {
         Self::builder().start().await
     }
 
+    /// The same for a test that is not async and leaves the requests to others.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub fn start_blocking() -> Self {
+        tokio::runtime::Runtime::new()
+            .expect("threads")
+            .block_on(Self::start())
+    }
+
     /// Settings for a server.
     pub fn builder() -> Builder {
         Builder::default()
@@ -104,6 +114,11 @@ impl Server {
             Instant::now() < deadline,
             "the server does not get ready: {why}"
         );
+    }
+
+    /// The base of all URLs, `http://host:port`.
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// The URL of a path, `/v1/...`. Paths are taken as they stand.

@@ -12,7 +12,7 @@ use lakehouse_tests::Server;
 fn client(script: &str, arguments: &[&str]) {
     let python = std::env::var("LAKEHOUSE_TEST_PYTHON")
         .expect("LAKEHOUSE_TEST_PYTHON names the clients' interpreter; run `cargo xtask test`");
-    let server = Server::start();
+    let server = Server::start_blocking();
     let work = tempfile::tempdir().expect("a temporary folder");
     let output = Command::new(python)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script))

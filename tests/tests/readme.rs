@@ -54,7 +54,7 @@ fn the_tour_prints_what_the_readme_says() {
     let readme = std::fs::read_to_string(file).expect("the README");
     let (_, tour) = readme.split_once("## Five minutes").expect("a tour");
     let (tour, _) = tour.split_once("\n## ").expect("an end of the tour");
-    let server = Server::start();
+    let server = Server::start_blocking();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let blocks = blocks(tour);
     let mut compared = 0;
