@@ -7,6 +7,8 @@ use lakehouse_sdk::catalog::{CommitResult, DataFile, TableName};
 use lakehouse_sdk::http::{Problem, Response};
 use serde_json::{Value, json};
 
+use crate::iceberg_json;
+
 /// Entry of the snapshot's summary that holds the answer of a request with an
 /// idempotency key, all but the snapshot's id.
 const SUMMARY: &str = "lakehouse.ingest-answer";
@@ -22,23 +24,12 @@ impl Answer {
         schema: &Schema,
         elapsed: Duration,
     ) -> Self {
-        let columns: Vec<Value> = schema
-            .fields()
-            .iter()
-            .map(|field| {
-                json!({
-                    "name": field.name(),
-                    "type": field.data_type().to_string(),
-                    "nullable": field.is_nullable(),
-                })
-            })
-            .collect();
         Self(json!({
             "table": full_name(table),
             "rows": files.iter().map(|file| file.rows).sum::<u64>(),
             "bytes": files.iter().map(|file| file.bytes).sum::<u64>(),
             "files": files.len(),
-            "schema": columns,
+            "schema": iceberg_json::columns(schema),
             "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         }))
     }

@@ -10,29 +10,33 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::reader::{read_dictionary, read_record_batch};
-use arrow::ipc::{Message, MessageHeader, RecordBatch as BatchHeader, root_as_message};
+use arrow::ipc::{Message, MessageHeader, root_as_message};
 
-use crate::body::drain;
+use crate::arrow_batch::{self, MAX_BYTES, broken};
+use crate::arrow_schema;
+use crate::body::tail;
 use crate::fault::Fault;
 use crate::source::{Reader, Source};
 
 /// First bytes of the file format, padded to eight.
 const MAGIC: &[u8; 8] = b"ARROW1\0\0";
+/// Last bytes of the file format.
+const END_MAGIC: &[u8] = b"ARROW1";
 /// Word before the length of a message.
 const CONTINUATION: u32 = 0xFFFF_FFFF;
 /// Bytes of the largest message header.
 const MAX_HEADER: u64 = 64 << 20;
-/// Bytes of the largest message body, also when decompressed.
-const MAX_BODY: u64 = 512 << 20;
 
 /// An Arrow body as batches.
 pub(crate) struct ArrowSource {
     reader: Reader,
     schema: SchemaRef,
     dictionaries: HashMap<i64, ArrayRef>,
+    /// Whether it is a file, and so has an end that must be there.
+    file: bool,
     ended: bool,
 }
 
@@ -46,7 +50,8 @@ impl ArrowSource {
         if length == 0 {
             return Err(Fault::data("the body is empty"));
         }
-        if &start != MAGIC {
+        let file = &start == MAGIC;
+        if !file {
             reader = Box::new(std::io::Cursor::new(start[..length].to_vec()).chain(reader));
         }
         let Some((header, _)) = frame(&mut reader)? else {
@@ -54,12 +59,14 @@ impl ArrowSource {
         };
         let schema = message(&header)?
             .header_as_schema()
-            .map(fb_to_schema)
             .ok_or_else(|| Fault::data("the Arrow stream does not begin with a schema"))?;
+        arrow_schema::check(&schema)?;
+        let schema = fb_to_schema(schema);
         Ok(Self {
             reader,
             schema: Arc::new(schema),
             dictionaries: HashMap::new(),
+            file,
             ended: false,
         })
     }
@@ -69,7 +76,10 @@ impl ArrowSource {
         let Some(batch) = message.header_as_dictionary_batch() else {
             return Err(broken("a dictionary message holds none"));
         };
-        check(batch.data(), body)?;
+        let Some(values) = batch.data() else {
+            return Err(broken("a dictionary without values"));
+        };
+        arrow_batch::check(values, body, self.dictionary_values(batch.id()).as_ref())?;
         let version = message.version();
         Ok(read_dictionary(
             body,
@@ -80,12 +90,23 @@ impl ArrowSource {
         )?)
     }
 
+    /// The values of a dictionary, as a column.
+    fn dictionary_values(&self, id: i64) -> Option<Field> {
+        #[expect(deprecated, reason = "the ids of dictionaries live nowhere else")]
+        let column = self.schema.fields_with_dict_id(id).first().copied();
+        match column?.data_type() {
+            DataType::Dictionary(_, values) => Some(Field::new("values", (**values).clone(), true)),
+            _ => None,
+        }
+    }
+
     fn batch(&self, header: &[u8], body: &Buffer) -> Result<RecordBatch, Fault> {
         let message = message(header)?;
         let Some(batch) = message.header_as_record_batch() else {
             return Err(broken("a batch message holds none"));
         };
-        check(Some(batch), body)?;
+        let columns = self.schema.fields().iter().map(AsRef::as_ref);
+        arrow_batch::check(batch, body, columns)?;
         let (schema, version) = (Arc::clone(&self.schema), message.version());
         Ok(read_record_batch(
             body,
@@ -111,7 +132,11 @@ impl Source for ArrowSource {
         while !self.ended {
             let Some((header, body)) = frame(&mut self.reader)? else {
                 self.ended = true;
-                drain(&mut self.reader)?;
+                if tail(&mut self.reader)? != END_MAGIC && self.file {
+                    return Err(Fault::data(
+                        "the Arrow file is cut: its footer is not whole",
+                    ));
+                }
                 break;
             };
             match message(&header)?.header_type() {
@@ -147,9 +172,9 @@ fn frame(reader: &mut Reader) -> Result<Option<Framed>, Fault> {
     let header = exactly(reader, length)?;
     let length = u64::try_from(message(&header)?.bodyLength())
         .map_err(|_| broken("a message body of negative length"))?;
-    if length > MAX_BODY {
+    if length > MAX_BYTES {
         return Err(broken(&format!(
-            "a message body of {length} bytes; send batches of at most {MAX_BODY}"
+            "a message body of {length} bytes; send batches of at most {MAX_BYTES}"
         )));
     }
     let body = exactly(reader, length)?;
@@ -158,36 +183,6 @@ fn frame(reader: &mut Reader) -> Result<Option<Framed>, Fault> {
 
 fn message(header: &[u8]) -> Result<Message<'_>, Fault> {
     root_as_message(header).map_err(|error| broken(&format!("a message header: {error}")))
-}
-
-/// Refuses a batch whose buffers lie outside of its body, or claim to
-/// decompress to more than is held at once.
-fn check(batch: Option<BatchHeader<'_>>, body: &Buffer) -> Result<(), Fault> {
-    let Some(batch) = batch else {
-        return Err(broken("a dictionary without values"));
-    };
-    if batch.length() < 0 {
-        return Err(broken("a batch of negative length"));
-    }
-    let compressed = batch.compression().is_some();
-    let mut total = 0;
-    for buffer in batch.buffers().into_iter().flatten() {
-        let part = usize::try_from(buffer.offset())
-            .ok()
-            .zip(usize::try_from(buffer.length()).ok())
-            .and_then(|(start, length)| body.get(start..start.checked_add(length)?))
-            .ok_or_else(|| broken("a buffer that lies outside of its message"))?;
-        if compressed && let Some(prefix) = part.first_chunk::<8>() {
-            // -1 says that this buffer is not compressed after all.
-            total += u64::try_from(i64::from_le_bytes(*prefix)).unwrap_or(part.len() as u64);
-        }
-        if total > MAX_BODY {
-            return Err(broken(&format!(
-                "a batch that decompresses to {total} bytes; send batches of at most {MAX_BODY}"
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Reads `length` bytes; room is made as they come, not as they are promised.
@@ -215,8 +210,4 @@ fn read_up_to(reader: &mut Reader, buffer: &mut [u8]) -> Result<usize, Fault> {
 
 fn cut() -> Fault {
     Fault::data("the Arrow stream ends in the middle of a message")
-}
-
-fn broken(what: &str) -> Fault {
-    Fault::data(format!("the Arrow stream is broken: {what}"))
 }

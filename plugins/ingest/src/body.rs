@@ -115,15 +115,22 @@ impl<R: Read> Read for Named<R> {
     }
 }
 
-/// Reads to the end and drops it: data that stands behind the end of a format
-/// may be there, a body that breaks off may not.
-pub(crate) fn drain(reader: &mut dyn Read) -> Result<(), Fault> {
+/// Bytes kept of what stands behind the data.
+const TAIL: usize = 6;
+
+/// Reads to the end; the last bytes. What stands behind the end of a format may
+/// be there, but a body that breaks off there is not whole.
+pub(crate) fn tail(reader: &mut dyn Read) -> Result<Vec<u8>, Fault> {
     let mut rest = BufReader::with_capacity(BUFFER, reader);
+    let mut kept = Vec::new();
     loop {
-        let length = rest.fill_buf()?.len();
+        let part = rest.fill_buf()?;
+        let length = part.len();
         if length == 0 {
-            return Ok(());
+            return Ok(kept);
         }
+        kept.extend_from_slice(&part[length.saturating_sub(TAIL)..]);
+        kept.drain(..kept.len().saturating_sub(TAIL));
         rest.consume(length);
     }
 }

@@ -13,10 +13,13 @@
 //! what was written. No step holds more than a few row groups in memory.
 
 mod answer;
+mod arrow_batch;
 mod arrow_ipc;
+mod arrow_schema;
 mod body;
 mod csv;
 mod fault;
+mod iceberg_json;
 mod json;
 mod lines;
 mod load;

@@ -47,7 +47,8 @@ fn table_schema(params: &Params) -> Result<Option<SchemaRef>, Problem> {
     }
     let schema = schema_from_ipc(&info.schema)
         .map_err(|error| Problem::internal(format!("the table's schema is damaged: {error}")))?;
-    Ok(Some(schema))
+    // Engines may have made it with types that are kin to those written here.
+    Ok(Some(normalise_schema(&schema).unwrap_or(schema)))
 }
 
 /// None where the catalog says that the thing is not there.

@@ -33,7 +33,9 @@ impl Spool {
             .write(true)
             .create_new(true)
             .open(&path);
-        let file = file.map_err(|error| scratch(&error))?;
+        let file = file.map_err(|error| {
+            types::Error::Internal(format!("the scratch space cannot be used: {error}"))
+        })?;
         let mut spool = Self {
             file: Mutex::new(file),
             path,
@@ -47,7 +49,7 @@ impl Spool {
             }
             let file = spool.file.get_mut().unwrap_or_else(PoisonError::into_inner);
             file.write_all(&chunk[..length])
-                .map_err(|error| scratch(&error))?;
+                .map_err(|error| full(&error))?;
             spool.length += length as u64;
         }
     }
@@ -72,12 +74,10 @@ impl Drop for Spool {
     }
 }
 
-fn scratch(error: &io::Error) -> Fault {
-    let text = format!("the body does not fit into the scratch space: {error}");
-    Fault::Host(match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            types::Error::Exhausted(text)
-        }
-        _ => types::Error::Internal(text),
-    })
+/// What a failed write means. WASI says no more than "I/O" of a write that the
+/// host could not finish, and on a disk that works that is a full one.
+fn full(error: &io::Error) -> Fault {
+    Fault::Host(types::Error::Exhausted(format!(
+        "the scratch space does not take the whole body, it may be full: {error}"
+    )))
 }

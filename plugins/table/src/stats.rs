@@ -48,6 +48,9 @@ pub(crate) fn split_offsets(metadata: &ParquetMetaData) -> Vec<i64> {
 #[derive(Default)]
 struct Column {
     size: u64,
+    /// Inside of a list or a map, where Parquet counts empty ones as nulls and
+    /// Iceberg keeps no bounds.
+    repeated: bool,
     values: u64,
     /// None once a row group did not say.
     nulls: Option<u64>,
@@ -77,14 +80,13 @@ impl Column {
             nulls
         };
         self.started = true;
+        let descriptor = chunk.column_descr();
+        self.repeated = descriptor.max_rep_level() > 0;
         if nulls == Some(values) {
             return;
         }
-        let descriptor = chunk.column_descr();
         let new = chunk
             .statistics()
-            // Iceberg keeps no bounds for what is inside lists and maps.
-            .filter(|_| descriptor.max_rep_level() == 0)
             .and_then(|statistics| bounds(statistics, descriptor));
         self.bounds = match (std::mem::take(&mut self.bounds), new) {
             (Bounds::Empty, Some((lower, upper))) => Bounds::Known(lower, upper),
@@ -105,6 +107,17 @@ impl Column {
     }
 
     fn finish(self, field_id: i32) -> ColumnStats {
+        if self.repeated {
+            return ColumnStats {
+                field_id,
+                size: Some(self.size),
+                values: None,
+                nulls: None,
+                nans: None,
+                lower: None,
+                upper: None,
+            };
+        }
         let (lower, upper) = match self.bounds {
             Bounds::Known(lower, upper) => (Some(truncate_lower(lower)), truncate_upper(upper)),
             Bounds::Empty | Bounds::Unknown => (None, None),
