@@ -15,6 +15,11 @@ use crate::error::invalid_at;
 /// Deepest expression or plan that is let through.
 pub const MAX_DEPTH: usize = 400;
 
+/// Deepest nesting of brackets and `CASE` that is let through: what is nested
+/// costs more than what is chained, and planning it can take time that doubles
+/// with each level.
+pub const MAX_NESTING: usize = 100;
+
 /// Parts of a dotted name that cost no depth: catalog, schema, table, column.
 const PLAIN_NAME_DOTS: usize = 3;
 
@@ -171,6 +176,12 @@ pub fn check(tokens: &[TokenWithSpan]) -> Result<(), Problem> {
             | Token::Placeholder(_)
             | Token::EOF => {}
             _ => frame.operator(),
+        }
+        if frames.len() > MAX_NESTING {
+            return Err(invalid_at(
+                format!("The statement nests more than {MAX_NESTING} levels of brackets"),
+                span.start,
+            ));
         }
         if below + frames.last().map_or(0, Frame::depth) > MAX_DEPTH {
             return Err(invalid_at(

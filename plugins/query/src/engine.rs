@@ -78,6 +78,8 @@ fn build(settings: &Settings) -> Result<SessionState> {
         .with_sort_spill_reservation_bytes(settings.memory_limit.min(160 << 20) / 16);
     let options = config.options_mut();
     options.execution.planning_concurrency = 1;
+    // Iceberg's timestamps with a zone are all in UTC.
+    options.execution.time_zone = Some("UTC".to_owned());
     options.execution.parquet.pushdown_filters = settings.pushdown_filters;
     options.execution.parquet.reorder_filters = settings.pushdown_filters;
     options.sql_parser.collect_spans = true;

@@ -92,7 +92,8 @@ async fn dispatch(plan: LogicalPlan, state: &SessionState) -> Result<Rows, Probl
                 other => return Err(invalid(format!("{other} is not supported"))),
             };
             let table = write::table_name(&dml.table_name)?;
-            write::insert(table, mode, &dml.input, state).await
+            let schema = dml.target.schema();
+            write::insert(table, mode, &schema, &dml.input, state).await
         }
         LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) | LogicalPlan::Copy(_) => {
             Err(invalid("the statement is not supported"))

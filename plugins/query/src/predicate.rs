@@ -31,6 +31,14 @@ fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
             conjuncts(left, schema, out);
             conjuncts(right, schema, out);
         }
+        Expr::BinaryExpr(BinaryExpr {
+            op: Operator::Or, ..
+        }) => {
+            let mut values = Vec::new();
+            if let Some(column) = alternatives(filter, &mut values) {
+                push(out, schema, column, Comparison::In, values);
+            }
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let Some(op) = comparison(*op) else { return };
             match (left.as_ref(), right.as_ref()) {
@@ -99,6 +107,26 @@ fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
             }
         }
         _ => {}
+    }
+}
+
+/// The column of `c = 1 OR c = 2 OR …`, as the optimizer writes a short `IN`;
+/// its values are added to `values`.
+fn alternatives<'a>(filter: &'a Expr, values: &mut Vec<&'a ScalarValue>) -> Option<&'a str> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else {
+        return None;
+    };
+    match (op, left.as_ref(), right.as_ref()) {
+        (Operator::Or, left, right) => {
+            let column = alternatives(left, values)?;
+            (alternatives(right, values)? == column).then_some(column)
+        }
+        (Operator::Eq, Expr::Column(column), Expr::Literal(value, _))
+        | (Operator::Eq, Expr::Literal(value, _), Expr::Column(column)) => {
+            values.push(value);
+            Some(&column.name)
+        }
+        _ => None,
     }
 }
 

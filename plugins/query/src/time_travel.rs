@@ -6,14 +6,13 @@
 //! own, and the schema provider resolves it to that version of the table.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::ColumnarValue;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::physical_plan::collect;
 use datafusion::sql::sqlparser::ast::{
     ExprWithAlias, Ident, ObjectNamePart, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
@@ -23,8 +22,9 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use lakehouse_sdk::catalog::Version;
 use lakehouse_sdk::http::Problem;
+use lakehouse_sdk::runtime::block_on;
 
-use crate::error::{invalid_at, sql_problem};
+use crate::error::{invalid_at, message, sql_problem};
 
 /// Splits a name as the schema provider gets it into the table's own name and
 /// the version asked for.
@@ -176,7 +176,7 @@ impl Clause {
             invalid_at(
                 format!(
                     "TIMESTAMP AS OF takes a constant time such as '2026-01-31T12:00:00Z': {}",
-                    error.strip_backtrace()
+                    message(&error)
                 ),
                 location,
             )
@@ -187,17 +187,16 @@ impl Clause {
 
 /// A constant expression as milliseconds since 1970-01-01T00:00:00Z.
 fn evaluate(expr: ExprWithAlias, state: &SessionState) -> Result<i64, DataFusionError> {
-    let schema = DFSchema::empty();
-    let expr = state.create_logical_expr_from_sql_expr(expr, &schema)?;
-    let expr = state.create_physical_expr(expr, &schema)?;
-    let batch = RecordBatch::try_new_with_options(
-        Arc::new(Schema::empty()),
-        Vec::new(),
-        &RecordBatchOptions::new().with_row_count(Some(1)),
-    )?;
-    let value = match expr.evaluate(&batch)? {
-        ColumnarValue::Scalar(value) => value,
-        ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0)?,
+    let expr = state.create_logical_expr_from_sql_expr(expr, &DFSchema::empty())?;
+    // As a query of its own: only the optimizer knows what `now()` is.
+    let plan = LogicalPlanBuilder::empty(true).project([expr])?.build()?;
+    let batches = block_on(async {
+        let plan = state.create_physical_plan(&plan).await?;
+        collect(plan, state.task_ctx()).await
+    })?;
+    let value = match batches.first() {
+        Some(batch) if batch.num_rows() == 1 => ScalarValue::try_from_array(batch.column(0), 0)?,
+        _ => return Err(DataFusionError::Plan("it is not one value".to_owned())),
     };
     if value.data_type().is_numeric() {
         return Err(DataFusionError::Plan("a number is no time".to_owned()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{SchemaReference, TableReference};
-use datafusion::execution::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{
     CreateCatalogSchema, CreateMemoryTable, DropCatalogSchema, DropTable, LogicalPlan,
 };
@@ -34,18 +34,29 @@ pub fn table_name(reference: &TableReference) -> Result<TableName, Problem> {
     })
 }
 
-/// `INSERT INTO`, `INSERT OVERWRITE`.
+/// `INSERT INTO`, `INSERT OVERWRITE`: the rows of `input` into a table that the
+/// planner knows under `schema`. Values of other types are cast.
 ///
 /// # Errors
 /// What the query or the catalog refuses.
 pub async fn insert(
     table: TableName,
     mode: WriteMode,
+    schema: &Schema,
     input: &LogicalPlan,
     state: &SessionState,
 ) -> Result<Rows, Problem> {
-    let mut rows = execute::stream(input, state).await.map_err(sql_problem)?;
-    let schema = normalise_schema(&rows.schema()).map_err(write_problem)?;
+    let rows = execute::stream(input, state).await.map_err(sql_problem)?;
+    write(table, mode, schema, rows).await
+}
+
+async fn write(
+    table: TableName,
+    mode: WriteMode,
+    schema: &Schema,
+    mut rows: SendableRecordBatchStream,
+) -> Result<Rows, Problem> {
+    let schema = normalise_schema(schema).map_err(write_problem)?;
     let target = catalog::prepare_write(&table, mode, &to_ipc(&schema)?, false)?;
     let schema = schema_from_ipc(&target.schema).map_err(|error| sql_problem(error.into()))?;
     let mut writer = TableWriter::new(schema, &target.data_key, &WriteOptions::default())
@@ -88,7 +99,11 @@ pub async fn create_table(
         catalog::create_table(&table, &to_ipc(&schema)?, &[])?;
         return done();
     }
-    insert(table, WriteMode::Create, &create.input, state).await
+    let rows = execute::stream(&create.input, state)
+        .await
+        .map_err(sql_problem)?;
+    let schema = rows.schema();
+    write(table, WriteMode::Create, &schema, rows).await
 }
 
 /// `DROP TABLE`.

@@ -86,20 +86,26 @@ async fn a_large_result_streams_in_bounded_memory() {
     let answer = server
         .post("/v1/sql")
         .header("accept", "text/csv")
-        .body("SELECT value, md5(CAST(value AS VARCHAR)) AS hash FROM generate_series(1, 10000000)")
+        .body("SELECT value, md5(CAST(value AS VARCHAR)) AS hash FROM generate_series(1, 6000000)")
         .send()
         .await
         .unwrap();
     assert_eq!(answer.status(), 200);
     let mut bytes = 0_u64;
     let mut body = answer.bytes_stream();
+    // Not the highest of the process's life: starting takes more.
+    let mut highest = 0;
+    let mut sampled = 0;
     while let Some(chunk) = body.next().await {
         bytes += chunk.unwrap().len() as u64;
+        if bytes - sampled > 8 << 20 {
+            sampled = bytes;
+            highest = highest.max(server.resident().0);
+        }
     }
-    assert!(bytes > 400_000_000, "{bytes} bytes");
-    let (_, highest) = server.resident();
+    assert!(bytes > 240_000_000, "{bytes} bytes");
     assert!(
-        highest < before + (256 << 20),
+        highest < before + (128 << 20),
         "resident memory went from {before} to {highest} for {bytes} bytes"
     );
 }
@@ -159,10 +165,7 @@ async fn small(memory: &str, spill: &str) -> Server {
 async fn a_sort_larger_than_memory_spills() {
     let server = small("32MiB", "4GiB").await;
     let sql = "SELECT value, md5(CAST(value AS VARCHAR)) AS hash \
-               FROM generate_series(1, 2000000) ORDER BY hash";
-    let check =
-        format!("SELECT count(*), count(DISTINCT value), min(hash) FROM ({sql} LIMIT 1999999)");
-    let _ = check;
+               FROM generate_series(1, 1000000) ORDER BY hash";
     let answer = server
         .post("/v1/sql")
         .header("accept", "text/csv")
@@ -180,7 +183,7 @@ async fn a_sort_larger_than_memory_spills() {
         last = hash;
         count += 1;
     }
-    assert_eq!(count, 2_000_000);
+    assert_eq!(count, 1_000_000);
     let plan = rows(&server, &format!("EXPLAIN ANALYZE {sql}"))
         .await
         .to_string();

@@ -77,9 +77,9 @@ impl Encoder for Document<'_> {
 
     fn finish(mut self: Box<Self>) -> Result<()> {
         let elapsed = self.started.elapsed().as_secs_f64() * 1000.0;
-        write!(
+        writeln!(
             self.buffer,
-            "],\"row_count\":{},\"elapsed_ms\":{elapsed:.3}}}\n",
+            "],\"row_count\":{},\"elapsed_ms\":{elapsed:.3}}}",
             self.rows
         )?;
         Ok(self.body.write_all(&self.buffer)?)
