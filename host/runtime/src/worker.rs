@@ -154,6 +154,8 @@ impl Worker {
             (Some(Failure::Cancelled), _) => {
                 tracing::debug!(plugin, request_id, "stopped: the client went away");
             }
+            // An idle instance that the end of the process takes along.
+            (None, Some(_)) if ticket.is_none() && self.shared.is_closed() => {}
             (_, Some(error)) => {
                 let trap = trap::describe(&error);
                 tracing::error!(plugin, request_id, trap, "trapped");
