@@ -2,6 +2,7 @@
 //! and manifests. All are immutable, so what was decoded is kept.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use futures::executor::block_on;
@@ -15,6 +16,7 @@ use lakehouse_sdk::catalog_export::DataFile as ApiFile;
 use lakehouse_sdk::types::Error;
 use serde_json::Value;
 
+use crate::avro_header;
 use crate::cache::Cache;
 use crate::location::Folder;
 use crate::stats;
@@ -30,12 +32,21 @@ const MANIFEST_CACHE: usize = 8 << 20;
 /// Sequence number of tables that have none: what comes from version 1.
 const INITIAL_SEQUENCE_NUMBER: i64 = 0;
 
+/// What a manifest holds, as scans need it.
+#[derive(Debug, Default)]
+pub struct DataFiles {
+    /// The live data files as callers see them.
+    pub files: Vec<ApiFile>,
+    /// The snapshots that added them.
+    pub added_by: BTreeSet<i64>,
+}
+
 /// Decoded files of a warm instance.
 #[derive(Debug)]
 pub struct Caches {
     metadata: RefCell<Cache<TableMetadata>>,
     lists: RefCell<Cache<Vec<ManifestFile>>>,
-    manifests: RefCell<Cache<Vec<ApiFile>>>,
+    manifests: RefCell<Cache<DataFiles>>,
 }
 
 impl Default for Caches {
@@ -137,6 +148,7 @@ pub fn manifest_list(
         return Ok(list);
     }
     let content = get(store, &key)?;
+    avro_header::check(&content).map_err(|e| damaged(&key, e))?;
     let list = ManifestList::parse_with_version(&content, metadata.format_version())
         .map_err(|e| damaged(&key, e))?;
     let list = Rc::new(list.consume_entries().into_iter().collect::<Vec<_>>());
@@ -158,6 +170,7 @@ pub fn entries(
 ) -> Result<Vec<ManifestEntry>, Error> {
     let key = key_of(folder, &manifest.manifest_path)?;
     let content = get(store, &key)?;
+    avro_header::check(&content).map_err(|e| damaged(&key, e))?;
     let parsed = Manifest::parse_avro(&content).map_err(|e| damaged(&key, e))?;
     let (entries, _) = parsed.into_parts();
     Ok(entries
@@ -167,7 +180,7 @@ pub fn entries(
         .collect())
 }
 
-/// The live data files of a manifest as callers see them.
+/// The live data files of a manifest.
 ///
 /// # Errors
 /// [`Error::Internal`] naming the manifest if it is missing or damaged.
@@ -176,31 +189,30 @@ pub fn data_files(
     caches: &Caches,
     folder: &Folder,
     manifest: &ManifestFile,
-) -> Result<Rc<Vec<ApiFile>>, Error> {
+) -> Result<Rc<DataFiles>, Error> {
     let key = key_of(folder, &manifest.manifest_path)?;
     if let Some(files) = caches.manifests.borrow_mut().get(&key) {
         return Ok(files);
     }
-    let files = entries(store, folder, manifest)?
-        .iter()
-        .map(|entry| {
-            let file = entry.data_file();
-            let file_key = folder.key_of(file.file_path()).ok_or_else(|| {
-                damaged(
-                    &key,
-                    format_args!("{} is outside of the table's folder", file.file_path()),
-                )
-            })?;
-            Ok(stats::from_iceberg(file, file_key))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    let files = Rc::new(files);
+    let mut read = DataFiles::default();
+    for entry in entries(store, folder, manifest)? {
+        let file = entry.data_file();
+        let file_key = folder.key_of(file.file_path()).ok_or_else(|| {
+            damaged(
+                &key,
+                format_args!("{} is outside of the table's folder", file.file_path()),
+            )
+        })?;
+        read.files.push(stats::from_iceberg(file, file_key));
+        read.added_by.extend(entry.snapshot_id());
+    }
+    let read = Rc::new(read);
     let bytes = usize::try_from(manifest.manifest_length).unwrap_or(usize::MAX);
     caches
         .manifests
         .borrow_mut()
-        .put(&key, Rc::clone(&files), bytes);
-    Ok(files)
+        .put(&key, Rc::clone(&read), bytes);
+    Ok(read)
 }
 
 /// What the specification lets a manifest leave to its list.

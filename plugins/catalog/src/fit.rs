@@ -356,7 +356,7 @@ mod tests {
             (
                 DataType::Decimal128(9, 2),
                 DataType::Decimal128(12, 2),
-                "decimal(12,2)",
+                "decimal(12, 2)",
             ),
         ];
         for (narrow, wide, name) in wide {

@@ -10,6 +10,7 @@
 //!
 //! The logic needs a [`store::Store`] and no host, so unit tests run natively.
 
+pub mod avro_header;
 pub mod cache;
 pub mod commit;
 pub mod external;

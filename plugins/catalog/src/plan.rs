@@ -1,6 +1,7 @@
 //! Which files a scan must read.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use iceberg::spec::{Datum, ManifestContentType, ManifestFile, Schema, Transform};
 use lakehouse_sdk::catalog_export::{ColumnStats, DataFile, Predicate, ScanPlan, Version};
@@ -24,7 +25,8 @@ struct Condition<'a> {
 ///
 /// # Errors
 /// [`Error::Unsupported`] if the table has delete files: their rows would come
-/// back to life. Otherwise as reading the table's files.
+/// back to life; or if a column was renamed since files were written. Otherwise
+/// as reading the table's files.
 pub fn plan(
     store: &impl Store,
     caches: &Caches,
@@ -47,6 +49,7 @@ pub fn plan(
         .collect();
     let mut files_to_read = Vec::new();
     let mut pruned = 0;
+    let mut added_by = BTreeSet::new();
     if let Some(snapshot) = snapshot {
         let list = files::manifest_list(store, caches, &table.folder, &table.metadata, snapshot)?;
         if list
@@ -67,7 +70,9 @@ pub fn plan(
                 pruned += count(manifest.added_files_count) + count(manifest.existing_files_count);
                 continue;
             }
-            for file in files::data_files(store, caches, &table.folder, manifest)?.iter() {
+            let read = files::data_files(store, caches, &table.folder, manifest)?;
+            added_by.extend(&read.added_by);
+            for file in &read.files {
                 if file_may_match(file, &conditions) {
                     files_to_read.push(file.clone());
                 } else {
@@ -76,11 +81,52 @@ pub fn plan(
             }
         }
     }
+    check_names(table, &schema, &added_by)?;
     Ok(ScanPlan {
         table: table.info(store, caches, at)?,
         files: files_to_read,
         pruned,
     })
+}
+
+/// Readers find columns in files by name. Where another engine renamed one, or
+/// gave its name to another, that would be the wrong column or none: such files
+/// are refused, not misread.
+fn check_names(table: &Table, schema: &Schema, added_by: &BTreeSet<i64>) -> Result<(), Error> {
+    let metadata = &table.metadata;
+    if metadata.schemas_iter().len() == 1 {
+        return Ok(());
+    }
+    let written_with: Option<BTreeSet<i32>> = added_by
+        .iter()
+        .map(|id| metadata.snapshot_by_id(*id)?.schema_id())
+        .collect();
+    let schemas = metadata.schemas_iter().filter(|old| {
+        // A snapshot that is forgotten may have had any schema.
+        let ids = written_with.as_ref();
+        ids.is_none_or(|ids| ids.contains(&old.schema_id()))
+    });
+    for old in schemas {
+        for (id, name) in old.field_id_to_name_map() {
+            let now = schema.name_by_field_id(*id);
+            let renamed = now.is_some_and(|now| now != name);
+            let replaced = schema
+                .field_id_by_name(name)
+                .is_some_and(|other| other != *id);
+            if renamed || replaced {
+                let since = match now.filter(|_| renamed) {
+                    Some(now) => format!("renamed to {now:?}"),
+                    None => "replaced by another of its name".to_owned(),
+                };
+                return Err(Error::Unsupported(format!(
+                    "table {}: column {name:?} was {since} after files were written; \
+                     have its writer rewrite them",
+                    names::display(&table.name)
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn file_may_match(file: &DataFile, conditions: &[Condition<'_>]) -> bool {

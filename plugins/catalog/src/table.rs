@@ -204,7 +204,8 @@ impl Table {
             if !files::is_live(manifest, ManifestContentType::Data) {
                 continue;
             }
-            for file in files::data_files(store, caches, &self.folder, manifest)?.iter() {
+            let read = files::data_files(store, caches, &self.folder, manifest)?;
+            for file in &read.files {
                 totals.files += 1;
                 totals.rows += file.rows;
                 totals.bytes += file.bytes;

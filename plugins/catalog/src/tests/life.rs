@@ -251,3 +251,58 @@ fn namespaces_are_made_and_removed() {
     ));
     assert_eq!(namespaces::list(&store).unwrap(), ["default"]);
 }
+
+#[test]
+fn files_from_before_a_rename_are_refused_and_not_misread() {
+    let store = MemoryStore::default();
+    let before = append(&store, 0).snapshot.id;
+    let caches = Caches::default();
+    let rename = |from: &str, to: &str| {
+        let table = table::read(&store, &caches, &name()).unwrap();
+        let schema = table.metadata.current_schema().as_ref();
+        let mut schema = serde_json::to_value(schema).unwrap();
+        for field in schema["fields"].as_array_mut().unwrap() {
+            if field["name"] == from {
+                field["name"] = to.into();
+            }
+        }
+        let schema = serde_json::from_value(schema).unwrap();
+        let updates = [
+            iceberg::TableUpdate::AddSchema { schema },
+            iceberg::TableUpdate::SetCurrentSchema { schema_id: -1 },
+        ];
+        crate::external::apply(&store, &caches, &name(), &[], &updates).unwrap();
+    };
+    rename("text", "title");
+    let planned = |at| {
+        let table = table::read(&store, &caches, &name()).unwrap();
+        plan::plan(&store, &caches, &table, at, &[])
+    };
+    let Err(Error::Unsupported(text)) = planned(Version::Current) else {
+        panic!("it is read")
+    };
+    assert!(
+        text.contains("\"text\"") && text.contains("\"title\""),
+        "{text}"
+    );
+    assert_eq!(planned(Version::Snapshot(before)).unwrap().files.len(), 1);
+    rename("title", "text");
+    assert_eq!(planned(Version::Current).unwrap().files.len(), 1);
+    rename("text", "title");
+    let columns = vec![
+        optional("id", DataType::Int64),
+        optional("title", DataType::Utf8),
+    ];
+    let target = prepare(&store, WriteMode::Overwrite, columns, false).unwrap();
+    let rewritten = CommitRequest {
+        table: name(),
+        mode: WriteMode::Overwrite,
+        schema: target.schema,
+        evolve: false,
+        files: vec![file(&target.data_key, 100)],
+        idempotency_key: None,
+        summary: vec![],
+    };
+    apply(&store, &rewritten).unwrap();
+    assert_eq!(planned(Version::Current).unwrap().files.len(), 1);
+}
