@@ -15,7 +15,11 @@ fn client(script: &str, arguments: &[&str]) {
     let server = Server::start_blocking();
     let work = tempfile::tempdir().expect("a temporary folder");
     let output = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script))
+        .arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("clients")
+                .join(script),
+        )
         .arg(server.base())
         .arg(work.path())
         .args(arguments)

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::Command;
-use wasmtime_wasi::{DirPerms, FilePerms, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 struct State {
     wasi: WasiCtx,
@@ -45,7 +45,7 @@ async fn main() -> Result<()> {
         .args(&arguments)
         .inherit_stdio()
         .env("RUST_BACKTRACE", "1")
-        .preopened_dir(scratch.path(), "/tmp", DirPerms::all(), FilePerms::all())?
+        .preopened_dir(scratch.path(), "/tmp", FsPerms::ReadWrite)?
         .build();
     let state = State {
         wasi,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema};
 use arrow::error::ArrowError;
@@ -52,7 +53,12 @@ pub(crate) fn schema(sample: &Records) -> Result<Schema, Fault> {
     // A JSON map comes out of serde sorted by name; the body's order is kept.
     let fields: Vec<FieldRef> = names
         .iter()
-        .filter_map(|name| inferred.fields().find(name).map(|(_, field)| field.clone()))
+        .filter_map(|name| {
+            inferred
+                .fields()
+                .find(name)
+                .map(|(_, field)| Arc::clone(field))
+        })
         .collect();
     Ok(Schema::new(fields))
 }
