@@ -23,8 +23,7 @@ pub(crate) fn broken(what: &str) -> Fault {
     Fault::data(format!("the Arrow stream is broken: {what}"))
 }
 
-/// Checks a batch against its body and the columns it is to fill. Without
-/// columns, only the first array is looked at: a dictionary's values.
+/// Checks a batch against its body and the columns it is to fill.
 pub(crate) fn check<'a>(
     batch: RecordBatch<'_>,
     body: &Buffer,
@@ -46,6 +45,9 @@ pub(crate) fn check<'a>(
                 column.data_type()
             )));
         }
+    }
+    if !shape.variadic.is_empty() {
+        return Err(broken("buffer counts that belong to no column"));
     }
     Ok(())
 }
@@ -82,6 +84,18 @@ fn lengths(batch: &RecordBatch<'_>, body: &Buffer) -> Result<VecDeque<u64>, Faul
     Ok(lengths)
 }
 
+/// Bytes of an entry in the buffer that says where an array's values are.
+fn entry(data_type: &DataType) -> u64 {
+    use DataType as T;
+    match data_type {
+        T::Utf8 | T::Binary | T::List(_) | T::ListView(_) | T::Map(_, _) => 4,
+        T::LargeUtf8 | T::LargeBinary | T::LargeList(_) | T::LargeListView(_) => 8,
+        T::Utf8View | T::BinaryView => 16,
+        T::Dictionary(key, _) => key.primitive_width().unwrap_or(1) as u64,
+        _ => 1,
+    }
+}
+
 /// What is left of a batch's header, in the order of its arrays.
 struct Shape {
     nodes: VecDeque<FieldNode>,
@@ -113,6 +127,10 @@ impl Shape {
             _ => 1,
         };
         if buffers > self.lengths.len() {
+            return None;
+        }
+        let whole = |length: u64| length.is_multiple_of(entry(data_type));
+        if buffers > 0 && !self.lengths.front().copied().is_some_and(whole) {
             return None;
         }
         self.lengths.drain(..buffers);

@@ -79,7 +79,10 @@ impl ArrowSource {
         let Some(values) = batch.data() else {
             return Err(broken("a dictionary without values"));
         };
-        arrow_batch::check(values, body, self.dictionary_values(batch.id()).as_ref())?;
+        let column = self
+            .dictionary_values(batch.id())
+            .ok_or_else(|| broken("a dictionary that no column uses"))?;
+        arrow_batch::check(values, body, [&column])?;
         let version = message.version();
         Ok(read_dictionary(
             body,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lakehouse_sdk::catalog::ColumnStats;
 use lakehouse_sdk::types::Literal;
-use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
+use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescriptor;
@@ -71,7 +71,15 @@ enum Bounds {
 impl Column {
     fn add(&mut self, chunk: &ColumnChunkMetaData) {
         let values = unsigned(chunk.num_values());
-        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+        let descriptor = chunk.column_descr();
+        // A required value in an optional struct is never null, though Parquet
+        // counts it where the struct is.
+        let inside = descriptor.max_def_level() > 0
+            && descriptor.self_type().get_basic_info().repetition() == Repetition::REQUIRED;
+        let nulls = chunk
+            .statistics()
+            .and_then(Statistics::null_count_opt)
+            .filter(|_| !inside);
         self.size += unsigned(chunk.compressed_size());
         self.values += values;
         self.nulls = if self.started {
@@ -80,7 +88,6 @@ impl Column {
             nulls
         };
         self.started = true;
-        let descriptor = chunk.column_descr();
         self.repeated = descriptor.max_rep_level() > 0;
         if nulls == Some(values) {
             return;
