@@ -82,6 +82,10 @@ pub fn plan(
         }
     }
     check_names(table, &schema, &added_by)?;
+    // Who loaded the table and pinned what was current reads with its schema.
+    if snapshot.map(|s| s.snapshot_id()) == table.metadata.current_snapshot_id() {
+        check_names(table, table.metadata.current_schema(), &added_by)?;
+    }
     Ok(ScanPlan {
         table: table.info(store, caches, at)?,
         files: files_to_read,
