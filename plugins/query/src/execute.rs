@@ -15,7 +15,7 @@ use lakehouse_sdk::http::Problem;
 use lakehouse_sdk::runtime::block_on;
 
 use crate::engine;
-use crate::error::{invalid, sql_problem};
+use crate::error::{invalid, message, sql_problem};
 use crate::request::Query;
 use crate::statement::{self, Parsed};
 use crate::write;
@@ -48,7 +48,8 @@ impl Rows {
 /// # Errors
 /// Everything that is wrong with the statement, or goes wrong until then.
 pub fn run(query: Query) -> Result<Rows, Problem> {
-    let context = engine::session().map_err(sql_problem)?;
+    // Not the client's fault: the plugin's configuration.
+    let context = engine::session().map_err(|error| Problem::internal(message(&error)))?;
     let state = context.state();
     let Parsed {
         statement,

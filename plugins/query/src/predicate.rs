@@ -4,7 +4,7 @@
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, Operator};
+use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, Like, Operator};
 use lakehouse_sdk::catalog::{Comparison, Predicate};
 use lakehouse_sdk::types::Literal;
 
@@ -47,6 +47,12 @@ fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
                 }
                 (Expr::Literal(value, _), Expr::Column(column)) => {
                     push(out, schema, &column.name, swap(op), [value]);
+                }
+                (Expr::Cast(cast), Expr::Literal(value, _)) => {
+                    fraction(cast, op, value, schema, out);
+                }
+                (Expr::Literal(value, _), Expr::Cast(cast)) => {
+                    fraction(cast, swap(op), value, schema, out);
                 }
                 _ => {}
             }
@@ -108,6 +114,41 @@ fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
         }
         _ => {}
     }
+}
+
+/// Whole numbers up to here are exact as `f64`, and those beyond stay beyond.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// `CAST(whole AS DOUBLE) < 100.5`, as the planner writes `whole < 100.5`: the same
+/// as `whole <= 100`.
+fn fraction(
+    cast: &Cast,
+    op: Comparison,
+    value: &ScalarValue,
+    schema: &Schema,
+    out: &mut Vec<Predicate>,
+) {
+    let (Expr::Column(column), ScalarValue::Float64(Some(value))) = (cast.expr.as_ref(), value)
+    else {
+        return;
+    };
+    let whole = schema
+        .field_with_name(&column.name)
+        .is_ok_and(|field| matches!(field.data_type(), DataType::Int32 | DataType::Int64));
+    if !whole || value.fract() == 0.0 || !(-EXACT..EXACT).contains(value) {
+        return;
+    }
+    let (op, bound) = match op {
+        Comparison::Lt | Comparison::Le => (Comparison::Le, value.floor()),
+        Comparison::Gt | Comparison::Ge => (Comparison::Ge, value.ceil()),
+        _ => return,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole, and in the range above"
+    )]
+    let bound = ScalarValue::Int64(Some(bound as i64));
+    push(out, schema, &column.name, op, [&bound]);
 }
 
 /// The column of `c = 1 OR c = 2 OR …`, as the optimizer writes a short `IN`;
