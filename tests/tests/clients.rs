@@ -47,3 +47,8 @@ fn duckdb_answers_tpch_as_we_do_on_csv() {
 fn pyiceberg_reads_what_ingest_wrote() {
     client("pyiceberg_reads.py", &[]);
 }
+
+#[test]
+fn pyiceberg_writes_through_the_rest_catalog() {
+    client("pyiceberg_catalog.py", &[]);
+}
