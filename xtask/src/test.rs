@@ -9,10 +9,10 @@ use crate::clients;
 use crate::command;
 use crate::paths::Paths;
 use crate::setup;
-use crate::toolchain::Toolchain;
+use crate::toolchain;
 
 /// Builds everything and runs: the native tests (units, and end to end against
-/// the real binary), the guests' unit tests inside wasm, and the foreign
+/// the real binary), the guests' unit tests, and the foreign
 /// clients, which the end-to-end tests start.
 pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
     build::all(paths)?;
@@ -42,20 +42,18 @@ pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
             .args(filter),
     )?;
     println!("Testing the guests");
-    guests(paths, &setup::run(paths)?, filter)
+    guests(paths, filter)
 }
 
-/// Unit tests of the guest crates, run as components by a small runner.
-fn guests(paths: &Paths, toolchain: &Toolchain, filter: Option<&str>) -> Result<()> {
+/// Unit tests of the guest crates, compiled for this machine: what they test needs
+/// nothing of the host.
+fn guests(paths: &Paths, filter: Option<&str>) -> Result<()> {
     command::run(
-        toolchain
-            .cargo(paths, "test")
-            .env(
-                "CARGO_TARGET_WASM32_WASIP2_RUNNER",
-                paths.target.join("release/guest-test-runner"),
-            )
-            // Only crates that have such tests: cargo compiles all that they use anew
-            // for tests, which may unwind, and DataFusion takes its time.
+        Command::new("cargo")
+            .current_dir(paths.plugins())
+            .env("CARGO_TARGET_DIR", paths.target.join("guest-native"))
+            .args(["test", "--release", "--target", &toolchain::native()?])
+            // Only crates that have such tests: DataFusion takes its time.
             .args([
                 "--package",
                 "lakehouse-table",

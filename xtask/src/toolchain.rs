@@ -91,11 +91,7 @@ impl Toolchain {
             .find(|file| file.ends_with("/bin/rustc"))
             .context("the package rustc-web holds no bin/rustc")?;
         let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"]))?;
-        let version = command::output(Command::new("rustc").arg("-vV"))?;
-        let host = version
-            .lines()
-            .find_map(|line| line.strip_prefix("host: "))
-            .context("rustc -vV names no host")?;
+        let host = native()?;
         let linkers = Path::new(&sysroot)
             .join("lib/rustlib")
             .join(host)
@@ -146,6 +142,16 @@ impl Toolchain {
             .join("release")
             .join(format!("{package}.wasm"))
     }
+}
+
+/// The target triple of this machine.
+pub fn native() -> Result<String> {
+    let version = command::output(Command::new("rustc").arg("-vV"))?;
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .context("rustc -vV names no host")
 }
 
 fn rustup_has_target() -> bool {
