@@ -86,7 +86,7 @@ pub fn lint(paths: &Paths) -> Result<()> {
         "-D",
         "warnings",
     ]))?;
-    command::run(toolchain.cargo(paths, "clippy").args([
+    command::run(toolchain.clippy(paths)?.args([
         "--workspace",
         "--all-targets",
         "--",

@@ -135,6 +135,21 @@ impl Toolchain {
         cargo
     }
 
+    /// `cargo clippy` of the guest workspace. The lints come from rustup's
+    /// compiler, which cannot read what Debian's compiled; there they look at the
+    /// guests as code for this machine, without the few parts that only wasm has.
+    pub fn clippy(&self, paths: &Paths) -> Result<Command> {
+        if self.debian.is_none() {
+            return Ok(self.cargo(paths, "clippy"));
+        }
+        let mut cargo = Command::new("cargo");
+        cargo
+            .current_dir(paths.plugins())
+            .env("CARGO_TARGET_DIR", paths.target.join("guest-native"))
+            .args(["clippy", "--release", "--target", &native()?]);
+        Ok(cargo)
+    }
+
     /// Where cargo leaves the component of a package.
     pub fn artifact(&self, package: &str) -> PathBuf {
         self.target
