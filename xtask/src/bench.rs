@@ -93,7 +93,7 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
             }
             let wasmtime = wasmtime_cli(paths)?;
             command::run(
-                measure("http.py")
+                measure("hello.py")
                     .arg(paths.plugins().join("examples/hello.wasm"))
                     .arg(wasmtime)
                     .arg(seconds),

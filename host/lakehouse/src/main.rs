@@ -81,6 +81,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 /// Serves until SIGTERM or SIGINT, and until what is under way then is done.
 async fn serve(config: Config) -> anyhow::Result<()> {
+    // The soft limit is low where nobody asked for more: every connection takes one.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let bind = config.server.bind.clone();

@@ -76,7 +76,13 @@ async fn a_service_can_be_on_another_host() {
         ("/v1/sql", "/base/sql"),
         ("/v1/vectors/index", "/vectors/index"),
     ] {
-        let answer = server.post(path).body("the body").send().await.unwrap();
+        let answer = server
+            .post(path)
+            .header("x-forwarded-for", "203.0.113.9")
+            .body("the body")
+            .send()
+            .await
+            .unwrap();
         let request_id = answer.headers()["x-request-id"]
             .to_str()
             .unwrap()
@@ -91,6 +97,10 @@ async fn a_service_can_be_on_another_host() {
         assert_eq!(mirrored["body"], "the body");
         assert_eq!(mirrored["headers"]["x-request-id"], request_id);
         assert_eq!(mirrored["headers"]["x-forwarded-host"], server.address());
+        assert_eq!(
+            mirrored["headers"]["x-forwarded-for"],
+            "203.0.113.9, 127.0.0.1"
+        );
     }
 }
 

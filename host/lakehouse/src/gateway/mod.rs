@@ -34,6 +34,7 @@ use body::{Exceeded, RequestBody};
 pub use layers::Front;
 use metrics::Metrics;
 use problem::Problem;
+pub use proxy::Peer;
 use proxy::Proxy;
 pub use request_id::{REQUEST_ID, RequestIds};
 use routes::{Route, Routes, Target};

@@ -1,5 +1,6 @@
 //! Services that another host serves.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+
+/// Who sent a request, as an extension of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
 
 /// A client to other hosts.
 pub struct Proxy {
@@ -97,6 +102,10 @@ impl Proxy {
         let proto = HeaderValue::from_static("http");
         head.headers.entry(name).or_insert(proto);
 
+        if let Some(Peer(address)) = head.extensions.remove::<Peer>() {
+            forwarded_for(&mut head.headers, address);
+        }
+
         let answer = self.client.request(Request::from_parts(head, body));
         let host = base.authority().map_or("", |authority| authority.as_str());
         match tokio::time::timeout(self.timeout, answer).await {
@@ -138,6 +147,20 @@ fn target(base: &Uri, uri: &Uri) -> Result<Uri, Problem> {
     };
     parts.path_and_query = Some(path.parse().map_err(|error| bad(&error))?);
     Uri::from_parts(parts).map_err(|error| bad(&error))
+}
+
+/// Adds who sent the request to those that it was forwarded for already.
+fn forwarded_for(headers: &mut HeaderMap, address: IpAddr) {
+    let name = HeaderName::from_static("x-forwarded-for");
+    let mut chain: Vec<u8> = Vec::new();
+    for earlier in headers.get_all(&name) {
+        chain.extend_from_slice(earlier.as_bytes());
+        chain.extend_from_slice(b", ");
+    }
+    chain.extend_from_slice(address.to_canonical().to_string().as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&chain) {
+        headers.insert(name, value);
+    }
 }
 
 /// Takes out what concerns one connection alone, with what `Connection` names.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Stale, Watched};
 use crate::config::Server as Settings;
-use crate::gateway::{Front, REQUEST_ID, RequestIds};
+use crate::gateway::{Front, Peer, REQUEST_ID, RequestIds};
 
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
@@ -67,9 +67,13 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
         let activity = Activity::new();
         let service = service_fn(|mut request: Request<Incoming>| {
             let in_flight = activity.begin(request.version() == Version::HTTP_2);
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             let id = self.ids.assign(request.headers_mut());
             let front = self.front.clone();
             async move {

@@ -1,6 +1,6 @@
 """Requests a second of a hello-world plugin, beside a native route and `wasmtime serve`.
 
-usage: http.py BINARY HELLO WASMTIME SECONDS
+usage: hello.py BINARY HELLO WASMTIME SECONDS
 
 The same component, the same load (wrk, 1 thread, 16 connections) on the same
 machine, in turns. The bar: at least the peer's requests a second, with fresh
