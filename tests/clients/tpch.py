@@ -1,8 +1,8 @@
 """All 22 TPC-H queries through `/v1/sql`, row by row against DuckDB.
 
-usage: tpch.py BASE_URL WORK_FOLDER csv|parquet
+usage: tpch.py BASE_URL WORK_FOLDER csv|parquet [SCALE]
 
-The data (scale factor 0.05, by tpchgen) is posted through `/v1/ingest` in the
+The data (scale factor 0.05 unless told, by tpchgen) is posted through `/v1/ingest` in the
 format named; DuckDB reads the generated Parquet files themselves. From CSV the
 prices are inferred as doubles, so numbers are compared with a relative
 tolerance of 1e-9. An average of decimals is a decimal here and a double in
@@ -28,10 +28,10 @@ QUERIES = pathlib.Path(__file__).parent.parent / "tpch"
 SCALE = "0.05"
 
 
-def generate(form, folder):
+def generate(form, folder, scale):
     """The eight tables as files of one format."""
     tool = pathlib.Path(sys.executable).parent / "tpchgen-cli"
-    subprocess.run([tool, form, "-s", SCALE, "--output-dir", folder, "--overwrite"], check=True)
+    subprocess.run([tool, form, "-s", scale, "--output-dir", folder, "--overwrite"], check=True)
 
 
 def plain(value):
@@ -67,10 +67,11 @@ def compare(name, ours, theirs):
 
 def main():
     base, folder, form = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+    scale = sys.argv[4] if len(sys.argv) > 4 else SCALE
     server = Lakehouse(base)
-    generate("parquet", folder)
+    generate("parquet", folder, scale)
     if form != "parquet":
-        generate(form, folder)
+        generate(form, folder, scale)
     database = duckdb.connect()
     for table in TABLES:
         source = folder / f"{table}.parquet"
