@@ -61,7 +61,7 @@ def main():
                 database.execute(f"create view {name} as select * from read_parquet('{folder}/*.parquet')")
             for file in QUERIES:
                 statement = file.read_text()
-                duck[file.stem, threads] = best(lambda: database.execute(statement).fetch_arrow_table(), runs)
+                duck[file.stem, threads] = best(lambda: database.execute(statement).to_arrow_table(), runs)
 
     ratios = {name: ours[name] / native[name] for name in ours}
     harness.table(

@@ -26,6 +26,11 @@ use config::{Config, ConfigError, Overrides};
 use gateway::{Front, Gateway};
 use host::Host;
 
+/// A request is a few dozen small allocations, freed on another thread than the one
+/// that made them, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The configuration, or what it names, cannot be used.
 const EXIT_CONFIG: u8 = 2;
 /// How long tasks of the process may linger when everything else is done.

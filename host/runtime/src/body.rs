@@ -2,16 +2,73 @@
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::ticket::{Failure, Guard};
 
 pub use wasmtime_wasi_http::Error as BodyError;
+
+/// A guest at work.
+pub(crate) type Guest<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A guest that runs as part of reading what it writes.
+pub(crate) struct Running {
+    /// None when it is through, or was stopped at its deadline.
+    guest: Arc<Mutex<Option<Guest>>>,
+    watchdog: AbortHandle,
+}
+
+impl Running {
+    /// Who does not read does not drive the guest either, so its deadline is kept from
+    /// outside: `overdue` is called if it passes.
+    pub(crate) fn new(
+        guest: Guest,
+        deadline: Instant,
+        overdue: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        let guest = Arc::new(Mutex::new(Some(guest)));
+        let watched = Arc::downgrade(&guest);
+        let watchdog = tokio::spawn(async move {
+            tokio::time::sleep_until(deadline.into()).await;
+            // One that is locked is being driven, and looks at the time itself.
+            let stopped = watched
+                .upgrade()
+                .and_then(|guest| guest.try_lock().and_then(|mut guest| guest.take()));
+            if let Some(guest) = stopped {
+                overdue();
+                drop(guest);
+            }
+        });
+        Self {
+            guest,
+            watchdog: watchdog.abort_handle(),
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut guest = self.guest.lock();
+        if let Some(running) = &mut *guest {
+            ready!(running.as_mut().poll(cx));
+            *guest = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.watchdog.abort();
+    }
+}
 
 /// A request's or a response's body, streamed.
 ///
@@ -21,7 +78,13 @@ pub use wasmtime_wasi_http::Error as BodyError;
 pub struct Body {
     inner: WasiBody,
     guard: Option<Guard>,
+    guest: Option<Running>,
+    /// What came of reading ahead.
+    ahead: Option<Read>,
 }
+
+/// What a read of a body gives.
+pub(crate) type Read = Option<Result<Frame<Bytes>, BodyError>>;
 
 impl Body {
     /// Wraps any body of bytes.
@@ -35,6 +98,8 @@ impl Body {
                 .map_err(|error| BodyError::InternalError(Some(error.into().to_string())))
                 .boxed_unsync(),
             guard: None,
+            guest: None,
+            ahead: None,
         }
     }
 
@@ -53,13 +118,31 @@ impl Body {
         Self {
             inner,
             guard: Some(guard),
+            guest: None,
+            ahead: None,
+        }
+    }
+
+    /// With the guest that goes on writing it, and what was read of it already.
+    pub(crate) fn driven(mut self, guest: Option<Running>, ahead: Option<Read>) -> Self {
+        self.guest = guest;
+        self.ahead = ahead;
+        self
+    }
+
+    /// Lets the guest go on as far as it can.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(guest) = &self.guest
+            && guest.poll(cx).is_ready()
+        {
+            self.guest = None;
         }
     }
 
     /// As the guest is handed it.
-    pub(crate) fn into_wasi(self) -> WasiBody {
+    pub(crate) fn into_wasi(mut self) -> WasiBody {
         match self.guard {
-            None => self.inner,
+            None => std::mem::take(&mut self.inner),
             Some(_) => self.boxed_unsync(),
         }
     }
@@ -73,7 +156,16 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        self.drive(cx);
+        let frame = match self.ahead.take() {
+            Some(frame) => frame,
+            None => {
+                let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+                // It waited for this to be taken, and is often through with that.
+                self.drive(cx);
+                frame
+            }
+        };
         let Some(guard) = &mut self.guard else {
             return Poll::Ready(frame);
         };
@@ -108,6 +200,19 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl Drop for Body {
+    /// Who has all of an answer leaves the guest to what it still has to do.
+    fn drop(&mut self) {
+        if let (Some(running), Some(guard)) = (&self.guest, &self.guard)
+            && guard.is_satisfied()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && let Some(guest) = running.guest.lock().take()
+        {
+            runtime.spawn(guest);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod body;
 mod cache;
 mod capability;
 mod check;
+mod direct;
 mod engine;
 mod error;
 mod hooks;

@@ -12,10 +12,9 @@ use wasmtime_wasi_http::{p2, p3};
 
 use crate::check::{self, Interfaces};
 use crate::metrics::Stats;
-use crate::plugin::{Plugin, Shared};
+use crate::plugin::{Handler, Plugin, Shared};
 use crate::runtime::Inner;
 use crate::state::{State, new_store};
-use crate::worker::Http;
 use crate::{Extensions, PluginSpec, PluginState, PluginStatus, trap};
 
 /// Loads a plugin; with its status, which holds the reason if there is none.
@@ -62,7 +61,7 @@ pub(crate) async fn load(
     }
 }
 
-type Built = (Arc<Shared>, Option<Http>, InstancePre<State>);
+type Built = (Arc<Shared>, Option<Handler>, InstancePre<State>);
 
 /// What blocks: reading, compiling and linking.
 fn build(
@@ -134,7 +133,7 @@ fn build(
         extensions,
         stats,
     ));
-    let http = proxy.map(|proxy| Http::new(Arc::clone(&shared), proxy));
+    let http = proxy.map(|proxy| Handler::new(&shared, proxy));
     Ok((shared, http, pre))
 }
 

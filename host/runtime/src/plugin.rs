@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::Engine;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi_config::WasiConfigVariables;
-use wasmtime_wasi_http::handler::ProxyHandler;
+use wasmtime_wasi_http::handler::{ProxyHandler, ProxyPre};
 
 use crate::admission::Admission;
+use crate::direct::Direct;
 use crate::limiter::Budget;
 use crate::metrics::Stats;
 use crate::pool::Pool;
@@ -74,11 +75,29 @@ impl Shared {
     }
 }
 
+/// What answers HTTP requests.
+pub(crate) enum Handler {
+    /// For `wasi:http` 0.2.
+    Direct(Arc<Direct>),
+    /// For `wasi:http` 0.3.
+    Workers(ProxyHandler<Http>),
+}
+
+impl Handler {
+    pub(crate) fn new(shared: &Arc<Shared>, proxy: ProxyPre<State>) -> Self {
+        let shared = Arc::clone(shared);
+        match proxy {
+            ProxyPre::P2(pre) => Self::Direct(Arc::new(Direct::new(shared, pre))),
+            proxy @ ProxyPre::P3(_) => Self::Workers(ProxyHandler::new(Http::new(shared, proxy))),
+        }
+    }
+}
+
 /// A plugin that serves.
 pub(crate) struct Plugin {
     pub(crate) shared: Arc<Shared>,
     /// Its HTTP handler, if it exports one.
-    pub(crate) handler: Option<ProxyHandler<Http>>,
+    pub(crate) handler: Option<Handler>,
     /// Its instances for typed calls.
     pub(crate) pool: Arc<Pool>,
 }
@@ -86,11 +105,11 @@ pub(crate) struct Plugin {
 impl Plugin {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        http: Option<Http>,
+        handler: Option<Handler>,
         instance: InstancePre<State>,
     ) -> Self {
         Self {
-            handler: http.map(ProxyHandler::new),
+            handler,
             pool: Arc::new(Pool::new(Arc::clone(&shared), instance)),
             shared,
         }
@@ -99,5 +118,8 @@ impl Plugin {
     pub(crate) fn close(&self) {
         self.shared.close();
         self.pool.clear();
+        if let Some(Handler::Direct(direct)) = &self.handler {
+            direct.clear();
+        }
     }
 }

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::handler::InstantiationError;
 use crate::cache::Cache;
 use crate::limiter::Budget;
 use crate::metrics::Stats;
-use crate::plugin::Plugin;
+use crate::plugin::{Handler, Plugin};
 use crate::state::{State, link_wasi};
 use crate::ticket::{Failure, Guard, Ticket};
 use crate::{
@@ -176,6 +176,10 @@ impl Runtime {
         let mut guard = Guard::new(Arc::clone(&ticket), request.method());
         name_host(&mut request);
         let request = request.map(Body::into_wasi);
+        let handler = match handler {
+            Handler::Direct(direct) => return direct.handle(ticket, guard, request).await,
+            Handler::Workers(handler) => handler,
+        };
         match handler.handle(Arc::clone(&ticket), request).await {
             Ok(response) => {
                 guard.expect(response.headers());

@@ -157,6 +157,11 @@ impl Guard {
         self.complete
     }
 
+    /// Whether the caller has all that it wanted.
+    pub(crate) fn is_satisfied(&self) -> bool {
+        self.complete || self.headless
+    }
+
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.ticket.failure()
     }
@@ -165,7 +170,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let ticket = &self.ticket;
-        if self.complete || self.headless {
+        if self.is_satisfied() {
             ticket.delivered.store(true, Ordering::Release);
         } else {
             ticket.cancelled.store(true, Ordering::Release);
