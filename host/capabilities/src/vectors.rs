@@ -121,6 +121,7 @@ impl wit::Host for View {
             distance: distance.into(),
             m: None,
             ef_construction: None,
+            quantization: lakehouse_vectord::Quantization::None,
         };
         let made = self.on(&name, Access::ReadWrite, move |service| {
             service.create(&spec)

@@ -12,10 +12,11 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::index::{Index, Location, View};
+use crate::index::{self, Index, View};
 use crate::log::Log;
 use crate::record::{self, Put, Write};
-use crate::segment::{ALIVE, Rows, Segment};
+use crate::rows::Rows;
+use crate::segment::Segment;
 use crate::types::{Added, Item};
 use crate::validate;
 
@@ -199,46 +200,43 @@ impl Index {
         if let Some(state) = overlay.get(id) {
             return state.clone();
         }
-        let place = *self.locator.read().get(id)?;
         let view = self.view();
-        let segment = view.segment(place.segment)?;
-        Some(segment.rows.metadata[place.row as usize].clone())
+        let (segment, row) = view.find(id)?;
+        Some(segment.rows.metadata.shared(row))
     }
 
     /// Makes logged writes visible, the first of which is number `first`.
     pub fn apply(&self, writer: &mut Writer, first: u64, writes: Vec<Write>) {
         let view = self.view();
         let mut segments = view.segments.clone();
-        let mut seq = view.seq;
-        let mut locator = self.locator.write();
+        let (mut seq, mut count) = (view.seq, view.count);
         for (write, number) in writes.into_iter().zip(first..) {
-            seq = number;
+            // Rows are looked up as they stood before this write.
+            let before = std::mem::replace(&mut seq, number);
             match write {
                 Write::Delete(ids) => {
                     for id in ids {
-                        if let Some(place) = locator.remove(&id) {
-                            kill(&segments, place, seq);
-                        }
+                        count -= u64::from(kill(&segments, &id, before, seq));
                     }
                 }
                 Write::Put(puts) => {
                     let segment = writer.next_segment;
                     writer.next_segment += 1;
                     let mut rows = Rows::default();
-                    for (put, row) in puts.into_iter().zip(0..) {
-                        let id = Arc::clone(&put.id);
+                    for put in puts {
+                        count += u64::from(!kill(&segments, &put.id, before, seq));
                         rows.push(self.spec.space, put.id, &put.vector, put.metadata);
-                        if let Some(place) = locator.insert(id, Location { segment, row }) {
-                            kill(&segments, place, seq);
-                        }
                     }
                     segments.push(Arc::new(Segment::new(segment, self.spec.space, rows)));
-                    join_tail(&mut segments, &mut locator, writer.frozen);
+                    join_tail(&mut segments, writer.frozen);
                 }
             }
         }
-        *self.view.write() = Arc::new(View { seq, segments });
-        drop(locator);
+        *self.view.write() = Arc::new(View {
+            seq,
+            segments,
+            count,
+        });
         if self.wants_sealing(writer) {
             self.request_work();
         }
@@ -259,21 +257,19 @@ impl Index {
     }
 }
 
-fn kill(segments: &[Arc<Segment>], place: Location, seq: u64) {
-    // New segments are at the end, and most rows that die are young.
-    let segment = segments.iter().rev().find(|s| s.id == place.segment);
-    if let Some(segment) = segment {
-        segment.kill(place.row as usize, seq);
+/// Marks the row of an item that stood at `before` dead from `seq` on; says
+/// whether there was one.
+fn kill(segments: &[Arc<Segment>], id: &str, before: u64, seq: u64) -> bool {
+    let found = index::find(segments, id, before);
+    if let Some((segment, row)) = found {
+        segment.kill(row, seq);
     }
+    found.is_some()
 }
 
 /// Joins the last unsealed segments while the last but one is at most twice
 /// as long, so that there are never more than a few of them.
-fn join_tail(
-    segments: &mut Vec<Arc<Segment>>,
-    locator: &mut HashMap<Arc<str>, Location>,
-    frozen: u64,
-) {
+fn join_tail(segments: &mut Vec<Arc<Segment>>, frozen: u64) {
     while let [.., left, right] = segments.as_slice() {
         let fixed = |segment: &Segment| segment.file_bytes.is_some() || segment.id <= frozen;
         let joined_rows = left.len() + right.len();
@@ -281,13 +277,6 @@ fn join_tail(
             return;
         }
         let joined = Arc::new(left.joined(right));
-        for row in right.live(ALIVE - 1) {
-            let place = Location {
-                segment: joined.id,
-                row: (left.len() + row) as u32,
-            };
-            locator.insert(Arc::clone(&right.rows.ids[row]), place);
-        }
         segments.truncate(segments.len() - 2);
         segments.push(joined);
     }

@@ -10,35 +10,37 @@ use crate::error::{Error, Result};
 /// Ends the name of a file that is being written.
 pub(crate) const PARTIAL: &str = ".partial";
 
-/// Writes a file durably; `fill` hands over its bytes. The checksum
-/// (CRC-32C, little-endian) of all that went before is put at its end. On
-/// failure nothing of it stays. Returns its length in bytes.
-pub(crate) fn write(
+/// Writes a file durably: these bytes and their checksum (CRC-32C,
+/// little-endian). On failure nothing of it stays.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, |out| {
+        out.write_all(bytes)?;
+        out.write_all(&crc32c::crc32c(bytes).to_le_bytes())
+    })
+}
+
+/// Writes a file durably; `fill` hands over its bytes. On failure nothing of
+/// it stays.
+pub(crate) fn replace(
     path: &Path,
-    fill: impl FnOnce(&mut Checked<BufWriter<File>>) -> std::io::Result<()>,
-) -> Result<u64> {
+    fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(PARTIAL);
     let partial = Path::new(&partial);
-    let written = (|| {
-        let mut out = Checked::new(BufWriter::with_capacity(1 << 20, File::create(partial)?));
+    (|| {
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(partial)?);
         fill(&mut out)?;
-        let crc = out.crc;
-        out.write_all(&crc.to_le_bytes())?;
         out.flush()?;
-        out.inner.get_ref().sync_all()?;
-        fs::rename(partial, path)?;
-        Ok(out.length)
+        out.get_ref().sync_all()?;
+        fs::rename(partial, path)
     })()
     .map_err(|e: std::io::Error| {
         // What cannot be removed now goes at the next start.
         let _ = fs::remove_file(partial);
         Error::io(&e, "writing", path)
     })?;
-    if let Some(folder) = path.parent() {
-        sync_folder(folder)?;
-    }
-    Ok(written)
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Reads a file that [`write`] wrote, without its checksum.
@@ -59,34 +61,4 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|e| Error::io(&e, "flushing the folder", folder))
-}
-
-/// A writer that counts and sums what passes.
-pub(crate) struct Checked<W> {
-    inner: W,
-    crc: u32,
-    length: u64,
-}
-
-impl<W> Checked<W> {
-    fn new(inner: W) -> Self {
-        Self {
-            inner,
-            crc: 0,
-            length: 0,
-        }
-    }
-}
-
-impl<W: Write> Write for Checked<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.crc = crc32c::crc32c_append(self.crc, &bytes[..written]);
-        self.length += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.inner.flush()
-    }
 }

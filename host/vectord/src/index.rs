@@ -1,6 +1,5 @@
 //! One index: what readers see, and how they read it.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -10,8 +9,9 @@ use parking_lot::{Mutex, RwLock};
 use crate::commit::{Pending, Writer};
 use crate::error::{Error, Result};
 use crate::kernel;
+use crate::rows;
 use crate::segment::{Probe, Segment};
-use crate::types::{Hit, IndexInfo, Query, StoredItem};
+use crate::types::{Engine, Hit, IndexInfo, Query, StoredItem};
 use crate::validate::{self, MAX_EF, MAX_K, Spec};
 use crate::worker::Worker;
 
@@ -19,9 +19,6 @@ use crate::worker::Worker;
 const DEFAULT_EF: usize = 64;
 /// Most components of all vectors in one answer.
 const MAX_COMPONENTS: usize = 1 << 23;
-/// Candidates taken beyond `k` of each segment: single precision ranks them,
-/// double precision decides.
-const SLACK: usize = 4;
 
 /// What stands at one moment. Writers put a new one in its place; readers
 /// keep theirs as long as they like.
@@ -32,37 +29,44 @@ pub(crate) struct View {
     /// Sealed segments first, then those whose rows are in the log alone, by
     /// age.
     pub segments: Vec<Arc<Segment>>,
+    /// Live items.
+    pub count: u64,
 }
 
 impl View {
-    pub fn segment(&self, id: u64) -> Option<&Arc<Segment>> {
-        self.segments.iter().find(|segment| segment.id == id)
+    /// The live row of an item, and its segment.
+    pub fn find(&self, id: &str) -> Option<(&Arc<Segment>, usize)> {
+        find(&self.segments, id, self.seq)
     }
 }
 
-/// Where an item's live row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Location {
-    pub segment: u64,
-    pub row: u32,
+/// The row of an item that a reader at `seq` sees. Of all rows of an id one at
+/// most is live at any moment.
+pub(crate) fn find<'a>(
+    segments: &'a [Arc<Segment>],
+    id: &str,
+    seq: u64,
+) -> Option<(&'a Arc<Segment>, usize)> {
+    let hash = rows::hash(id);
+    // What is asked for is often young, and that is at the end.
+    let mut from_young = segments.iter().rev();
+    from_young.find_map(|segment| Some((segment, segment.find(id, hash, seq)?)))
 }
 
 /// An open index.
 ///
-/// Locks are taken in this order: `writer`, `locator`, `view`. Only the
-/// holder of `writer` changes the other two, and publishes a view while
-/// holding `locator`, so that a location read always fits the view read after
-/// it.
+/// Locks are taken in this order: `writer`, `view`. Only the holder of
+/// `writer` puts a new view in place.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub spec: Spec,
     pub folder: PathBuf,
     /// Unsealed rows at which a segment is sealed.
     pub seal_rows: usize,
+    pub engine: Engine,
     pub worker: Arc<Worker>,
     /// The index itself, for the worker's queue.
     pub itself: Weak<Index>,
-    pub locator: RwLock<HashMap<Arc<str>, Location>>,
     pub view: RwLock<Arc<View>>,
     pub queue: Mutex<Vec<Pending>>,
     pub writer: Mutex<Writer>,
@@ -88,7 +92,8 @@ impl Index {
             distance: self.spec.space.distance,
             m: self.spec.m,
             ef_construction: self.spec.ef_construction,
-            count: self.locator.read().len() as u64,
+            quantization: self.spec.quantization,
+            count: view.count,
             segments: view.segments.len(),
             bytes: files.sum::<u64>() + self.log_bytes.load(Ordering::Relaxed),
         }
@@ -96,19 +101,14 @@ impl Index {
 
     pub fn item(&self, id: &str) -> Result<StoredItem> {
         validate::id(id).map_err(Error::invalid)?;
-        let locator = self.locator.read();
-        let place = locator.get(id).copied();
         let view = self.view();
-        drop(locator);
-        let found = place.and_then(|place| Some((view.segment(place.segment)?, place.row)));
-        let Some((segment, row)) = found else {
+        let Some((segment, row)) = view.find(id) else {
             return Err(self.no_item(id));
         };
-        let row = row as usize;
         Ok(StoredItem {
-            id: Arc::clone(&segment.rows.ids[row]),
+            id: segment.rows.shared_id(row),
             vector: segment.vector(row).to_vec(),
-            metadata: segment.rows.metadata[row].clone(),
+            metadata: segment.rows.metadata.shared(row),
         })
     }
 
@@ -134,22 +134,22 @@ impl Index {
         validate::vector(self.spec.space, &query.vector)
             .map_err(|why| Error::invalid(format!("the query: {why}")))?;
         let distance = self.spec.space.distance;
-        let probe = Probe::new(distance, &query.vector);
         let view = self.view();
+        let probe = Probe::new(distance, &query.vector, k, ef, view.seq);
         let mut found = Vec::new();
         for segment in &view.segments {
-            let matches = query.filter.as_ref().map(|filter| {
-                move |row: usize| filter.matches(segment.rows.metadata[row].as_deref())
-            });
+            let matches = query
+                .filter
+                .as_ref()
+                .map(|filter| move |row: usize| filter.matches(segment.rows.metadata.get(row)));
             let accept = matches.as_ref().map(|f| f as &dyn Fn(usize) -> bool);
-            for candidate in segment.search(&probe, k + SLACK, ef, view.seq, accept) {
-                let row = candidate.row as usize;
+            for row in segment.search(&probe, accept) {
                 let exact = kernel::exact(distance, &query.vector, segment.vector(row));
                 found.push((exact, segment, row));
             }
         }
         found.sort_unstable_by(|a, b| {
-            let ids = || a.1.rows.ids[a.2].cmp(&b.1.rows.ids[b.2]);
+            let ids = || a.1.rows.id(a.2).cmp(b.1.rows.id(b.2));
             a.0.total_cmp(&b.0).then_with(ids)
         });
         found.truncate(k);
@@ -162,9 +162,9 @@ impl Index {
             )));
         }
         let hits = found.into_iter().map(|(exact, segment, row)| Hit {
-            id: Arc::clone(&segment.rows.ids[row]),
+            id: segment.rows.shared_id(row),
             distance: exact as f32,
-            metadata: segment.rows.metadata[row].clone(),
+            metadata: segment.rows.metadata.shared(row),
             vector: query.with_vectors.then(|| segment.vector(row).to_vec()),
         });
         Ok(hits.collect())

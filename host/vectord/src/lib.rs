@@ -15,30 +15,39 @@
 //! the others serve.
 
 mod build;
+mod column;
 mod commit;
 mod disk;
 mod error;
+mod field;
 mod filter;
+mod gathered;
 mod graph;
 mod index;
 mod kernel;
 mod log;
 mod manifest;
+mod mapping;
+mod quantizer;
 mod record;
 mod recover;
+mod rows;
 mod seal;
 mod segment;
 mod segment_file;
+mod segment_file_1;
 mod service;
 mod types;
 mod validate;
+mod walk;
 mod worker;
 
 pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
 pub use service::{Config, Service};
 pub use types::{
-    Added, DamagedIndex, Distance, Hit, IndexInfo, IndexSpec, Item, Query, StoredItem,
+    Added, DamagedIndex, Distance, Engine, Hit, IndexInfo, IndexSpec, Item, Quantization, Query,
+    StoredItem,
 };
 pub use validate::{
     MAX_DIMENSION, MAX_EF, MAX_ID, MAX_K, MAX_M, MAX_METADATA, MAX_NAME, MAX_NORM, MIN_NORM,

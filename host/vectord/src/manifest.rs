@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::types::Distance;
+use crate::types::{Distance, Quantization};
 use crate::validate::{Space, Spec};
 
-const VERSION: u32 = 1;
+/// Version 1 had no quantization.
+const VERSION: u32 = 2;
+const OLDEST: u32 = 1;
 
 /// The manifest's content.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ pub(crate) struct Manifest {
     distance: Distance,
     m: usize,
     ef_construction: usize,
+    #[serde(default)]
+    quantization: Quantization,
     /// Last write whose effects the segment files hold; later ones are in the
     /// log.
     pub applied: u64,
@@ -48,6 +52,7 @@ impl Manifest {
             distance: spec.space.distance,
             m: spec.m,
             ef_construction: spec.ef_construction,
+            quantization: spec.quantization,
             applied: 0,
             log: 0,
             next_segment: 1,
@@ -64,13 +69,13 @@ impl Manifest {
             },
             m: self.m,
             ef_construction: self.ef_construction,
+            quantization: self.quantization,
         }
     }
 
     pub fn write(&self, folder: &Path) -> Result<()> {
         let json = serde_json::to_vec(self).map_err(|e| Error::internal(e.to_string()))?;
-        disk::write(&path(folder), |out| std::io::Write::write_all(out, &json))?;
-        Ok(())
+        disk::write(&path(folder), &json)
     }
 
     pub fn read(folder: &Path) -> Result<Self> {
@@ -79,9 +84,9 @@ impl Manifest {
             |why: String| Error::internal(format!("{} is damaged: {why}", path.display()));
         let manifest: Self =
             serde_json::from_slice(&disk::read(&path)?).map_err(|e| damaged(e.to_string()))?;
-        if manifest.version != VERSION {
+        if !(OLDEST..=VERSION).contains(&manifest.version) {
             return Err(Error::internal(format!(
-                "{} has version {}, this build reads {VERSION}",
+                "{} has version {}, this build reads {OLDEST} to {VERSION}",
                 path.display(),
                 manifest.version
             )));

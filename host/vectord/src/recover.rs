@@ -1,6 +1,5 @@
 //! Making an index's folder, and opening one as it was left.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -11,11 +10,12 @@ use parking_lot::{Mutex, RwLock};
 use crate::commit::Writer;
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::index::{Index, Location, View};
+use crate::index::{Index, View};
 use crate::log::{self, Log};
 use crate::manifest::Manifest;
 use crate::segment::Segment;
 use crate::segment_file;
+use crate::service::Config;
 use crate::validate::Spec;
 use crate::worker::Worker;
 
@@ -40,7 +40,7 @@ impl Index {
     pub fn open(
         name: &str,
         folder: PathBuf,
-        seal_rows: Option<usize>,
+        config: &Config,
         worker: Arc<Worker>,
     ) -> Result<Arc<Self>> {
         let manifest = Manifest::read(&folder)?;
@@ -52,7 +52,11 @@ impl Index {
                 spec.name
             )));
         }
-        let (segments, locator) = load(&manifest, &spec, &folder)?;
+        let segments = load(&manifest, &spec, &folder)?;
+        let live = segments
+            .iter()
+            .map(|segment| segment.len() - segment.dead());
+        let count = live.sum::<usize>() as u64;
         let logs = tidy(&manifest, &folder)?;
         let Some(last) = logs.last().copied() else {
             return Err(Error::internal(format!(
@@ -64,13 +68,16 @@ impl Index {
         let log = Log::open(&folder, last)?;
         let index = Arc::new_cyclic(|itself| Self {
             itself: Weak::clone(itself),
-            seal_rows: seal_rows.unwrap_or_else(|| default_seal_rows(dimension)),
+            seal_rows: config
+                .seal_rows
+                .unwrap_or_else(|| default_seal_rows(dimension)),
+            engine: config.engine,
             spec,
             worker,
-            locator: RwLock::new(locator),
             view: RwLock::new(Arc::new(View {
                 seq: manifest.applied,
                 segments,
+                count,
             })),
             queue: Mutex::default(),
             writer: Mutex::new(Writer {
@@ -89,6 +96,9 @@ impl Index {
             folder,
         });
         index.replay(&logs)?;
+        if index.view().segments.iter().any(|segment| segment.stale) {
+            index.request_work();
+        }
         Ok(index)
     }
 
@@ -112,7 +122,7 @@ impl Index {
         self.count_log(&writer);
         tracing::debug!(
             index = self.spec.name,
-            items = self.locator.read().len(),
+            items = self.view().count,
             replayed = next - 1 - writer.applied,
             "opened the vector index"
         );
@@ -120,12 +130,9 @@ impl Index {
     }
 }
 
-type Loaded = (Vec<Arc<Segment>>, HashMap<Arc<str>, Location>);
-
 /// Reads the segment files.
-fn load(manifest: &Manifest, spec: &Spec, folder: &Path) -> Result<Loaded> {
+fn load(manifest: &Manifest, spec: &Spec, folder: &Path) -> Result<Vec<Arc<Segment>>> {
     let mut segments = Vec::new();
-    let mut locator = HashMap::new();
     for entry in &manifest.segments {
         let path = segment_file::path(folder, entry.id);
         let segment = segment_file::read(&path, entry.id, spec.space)?;
@@ -140,16 +147,9 @@ fn load(manifest: &Manifest, spec: &Spec, folder: &Path) -> Result<Loaded> {
             }
             segment.kill(row, manifest.applied);
         }
-        for row in segment.live(manifest.applied) {
-            let place = Location {
-                segment: entry.id,
-                row: row as u32,
-            };
-            locator.insert(Arc::clone(&segment.rows.ids[row]), place);
-        }
         segments.push(Arc::new(segment));
     }
-    Ok((segments, locator))
+    Ok(segments)
 }
 
 /// Removes files that the manifest does not need; returns the numbers of the

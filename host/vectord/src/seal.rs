@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use crate::build;
 use crate::commit::Writer;
 use crate::error::Result;
-use crate::graph::Graph;
-use crate::index::{Index, Location, View};
+use crate::gathered::Gathered;
+use crate::index::{Index, View};
 use crate::log::{self, Log};
 use crate::manifest::{Manifest, SegmentEntry};
-use crate::segment::{ALIVE, Rows, Segment};
+use crate::segment::{ALIVE, Segment};
 use crate::segment_file;
 
 /// Segments of about one size that are merged into one.
@@ -27,14 +27,12 @@ const DEAD_SHARE: usize = 4;
 /// Wait before failed work is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// A segment in the making.
-struct Built {
-    id: u64,
-    rows: Rows,
-    /// For each row, which input it is from and its place there.
-    sources: Vec<(usize, usize)>,
-    graph: Option<Graph>,
-    file_bytes: u64,
+/// A segment in the making; none if no row is left.
+struct Made<'a> {
+    segment: Option<Segment>,
+    rows: Gathered<'a>,
+    /// Which of the rows each of the segment's is.
+    order: Vec<u32>,
 }
 
 /// How far the log is covered once the result is in place.
@@ -122,7 +120,7 @@ impl Index {
         let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
         let mut tiers: Vec<Vec<Arc<Segment>>> = Vec::new();
         for segment in sealed {
-            if segment.dead() * DEAD_SHARE > segment.len() {
+            if segment.stale || segment.dead() * DEAD_SHARE > segment.len() {
                 return vec![Arc::clone(segment)];
             }
             let size = segment.len() / self.seal_rows.max(1);
@@ -140,81 +138,77 @@ impl Index {
 
     /// Puts one segment of the inputs' live rows in their place.
     fn replace(&self, inputs: Vec<Arc<Segment>>, seq: u64, covered: Option<Covered>) -> Result<()> {
-        let Some(built) = self.rebuild(&inputs, seq)? else {
-            return Ok(());
-        };
-        let path = segment_file::path(&self.folder, built.id);
-        let installed = self.install(&inputs, built, covered);
-        if installed.is_err() {
-            // What cannot be removed now goes at the next start.
-            let _ = fs::remove_file(path);
-        }
-        installed
-    }
-
-    /// Copies live rows, builds their graph and writes the file; none if it
-    /// was told to stop.
-    fn rebuild(&self, inputs: &[Arc<Segment>], seq: u64) -> Result<Option<Built>> {
-        let mut rows = Rows::default();
-        let mut sources = Vec::new();
-        for (input, segment) in inputs.iter().enumerate() {
-            for row in segment.live(seq) {
-                let id = Arc::clone(&segment.rows.ids[row]);
-                let metadata = segment.rows.metadata[row].clone();
-                rows.push(self.spec.space, id, segment.vector(row), metadata);
-                sources.push((input, row));
-            }
-        }
-        let graph = if rows.len() * 2 >= self.seal_rows {
-            let build = || build::build(&self.spec, &rows, &self.stop);
-            match self.worker.builders.install(build) {
-                Ok(Some(graph)) => Some(graph),
-                Ok(None) => return Ok(None),
-                Err(error) => {
-                    tracing::error!(index = self.spec.name, %error, "searching these rows one by one");
-                    None
-                }
-            }
-        } else {
-            None
-        };
         let id = {
             let mut writer = self.writer.lock();
             writer.next_segment += 1;
             writer.next_segment - 1
         };
-        let file_bytes = if rows.len() == 0 {
-            0
-        } else {
-            let path = segment_file::path(&self.folder, id);
-            segment_file::write(&path, self.spec.space, &rows, graph.as_ref())?
+        let installed = match self.rebuild(id, &inputs, seq) {
+            Ok(Some(made)) => self.install(&inputs, made, covered),
+            Ok(None) => return Ok(()),
+            Err(error) => Err(error),
         };
-        Ok(Some(Built {
-            id,
+        if installed.is_err() {
+            // What cannot be removed now goes at the next start.
+            let _ = fs::remove_file(segment_file::path(&self.folder, id));
+        }
+        installed
+    }
+
+    /// Takes live rows, builds what searches them and writes the file; none
+    /// if it was told to stop.
+    fn rebuild<'a>(
+        &self,
+        id: u64,
+        inputs: &'a [Arc<Segment>],
+        seq: u64,
+    ) -> Result<Option<Made<'a>>> {
+        let rows = Gathered::new(self.spec.space, inputs, seq);
+        let mut built = None;
+        if rows.len() * 2 >= self.seal_rows && rows.len() > 0 {
+            let build = || build::build(&self.spec, self.engine, &rows, &self.stop);
+            match self.worker.builders.install(build) {
+                Ok(Some(finished)) => built = Some(finished),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    tracing::error!(index = self.spec.name, %error, "searching these rows one by one");
+                }
+            }
+        }
+        let mut segment = None;
+        if rows.len() > 0 {
+            let path = segment_file::path(&self.folder, id);
+            segment_file::write(&path, &rows, built.as_ref())?;
+            segment = Some(segment_file::read(&path, id, self.spec.space)?);
+        }
+        let order = match built {
+            Some(built) => built.order,
+            None => (0..rows.len() as u32).collect(),
+        };
+        Ok(Some(Made {
+            segment,
             rows,
-            sources,
-            graph,
-            file_bytes,
+            order,
         }))
     }
 
     fn install(
         &self,
         inputs: &[Arc<Segment>],
-        built: Built,
+        made: Made<'_>,
         covered: Option<Covered>,
     ) -> Result<()> {
         let mut writer = self.writer.lock();
         if writer.dropped {
             return Ok(());
         }
-        let mut segment = Segment::new(built.id, self.spec.space, built.rows);
-        segment.graph = built.graph;
-        segment.file_bytes = Some(built.file_bytes);
-        for (row, (input, source)) in built.sources.iter().enumerate() {
-            let died = inputs[*input].died(*source);
-            if died != ALIVE {
-                segment.kill(row, died);
+        if let Some(segment) = &made.segment {
+            for (row, of) in made.order.iter().enumerate() {
+                let (source, place) = made.rows.source(*of as usize);
+                let died = source.died(place);
+                if died != ALIVE {
+                    segment.kill(row, died);
+                }
             }
         }
         let view = self.view();
@@ -222,10 +216,7 @@ impl Index {
         let kept: Vec<_> = view.segments.iter().filter(kept).map(Arc::clone).collect();
         let (mut segments, unsealed): (Vec<_>, Vec<_>) =
             kept.into_iter().partition(|s| s.file_bytes.is_some());
-        let segment = Arc::new(segment);
-        if segment.len() > 0 {
-            segments.push(Arc::clone(&segment));
-        }
+        segments.extend(made.segment.map(Arc::new));
         let covered = covered.unwrap_or(Covered {
             applied: writer.applied,
             first_log: writer.first_log,
@@ -234,19 +225,11 @@ impl Index {
             .write(&self.folder)?;
         segments.extend(unsealed);
 
-        let mut locator = self.locator.write();
-        for row in segment.live(ALIVE - 1) {
-            let place = Location {
-                segment: segment.id,
-                row: row as u32,
-            };
-            locator.insert(Arc::clone(&segment.rows.ids[row]), place);
-        }
         *self.view.write() = Arc::new(View {
             seq: view.seq,
             segments,
+            count: view.count,
         });
-        drop(locator);
 
         self.remove_covered(&mut writer, covered);
         for input in inputs.iter().filter(|input| input.file_bytes.is_some()) {

@@ -13,7 +13,9 @@ use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::recover;
-use crate::types::{Added, DamagedIndex, Hit, IndexInfo, IndexSpec, Item, Query, StoredItem};
+use crate::types::{
+    Added, DamagedIndex, Engine, Hit, IndexInfo, IndexSpec, Item, Query, StoredItem,
+};
 use crate::validate;
 use crate::worker::Worker;
 
@@ -33,6 +35,8 @@ pub struct Config {
     pub seal_rows: Option<usize>,
     /// Threads that build graphs. By default all processors but one.
     pub build_threads: Option<usize>,
+    /// What builds the graphs.
+    pub engine: Engine,
 }
 
 /// Durable nearest-neighbour indexes under one folder.
@@ -43,7 +47,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Service {
     folder: PathBuf,
-    seal_rows: Option<usize>,
+    config: Config,
     indexes: RwLock<BTreeMap<String, Slot>>,
     /// Held while an index is made or dropped; counts folders made.
     next_folder: Mutex<u64>,
@@ -73,7 +77,7 @@ impl Service {
         let (worker, thread) = Worker::start(threads)?;
         let service = Self {
             folder: dir.to_owned(),
-            seal_rows: config.seal_rows,
+            config,
             indexes: RwLock::default(),
             next_folder: Mutex::new(0),
             worker,
@@ -101,7 +105,7 @@ impl Service {
             };
             let mut next = self.next_folder.lock();
             *next = (*next).max(number + 1);
-            let opened = Index::open(name, path.clone(), self.seal_rows, Arc::clone(&self.worker));
+            let opened = Index::open(name, path.clone(), &self.config, Arc::clone(&self.worker));
             let slot = match opened {
                 Ok(index) => Slot::Open(index),
                 Err(why) => {
@@ -139,7 +143,7 @@ impl Service {
         let opened = Index::open(
             &spec.name,
             folder.clone(),
-            self.seal_rows,
+            &self.config,
             Arc::clone(&self.worker),
         );
         let index = opened.inspect_err(|_| {

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::kernel;
-use crate::types::{Distance, IndexSpec, Item};
+use crate::types::{Distance, IndexSpec, Item, Quantization};
 
 /// Most components of a vector.
 pub const MAX_DIMENSION: usize = 65_536;
@@ -44,6 +44,7 @@ pub(crate) struct Spec {
     pub space: Space,
     pub m: usize,
     pub ef_construction: usize,
+    pub quantization: Quantization,
 }
 
 /// Checks an index's name, which is also its folder's.
@@ -87,6 +88,7 @@ pub(crate) fn spec(spec: &IndexSpec) -> Result<Spec> {
             1,
             MAX_EF,
         )?,
+        quantization: spec.quantization,
     })
 }
 

@@ -4,12 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lakehouse_vectord::{Config, Distance, ErrorKind, IndexSpec, Item, Service};
+use lakehouse_vectord::{Config, Distance, ErrorKind, IndexSpec, Item, Quantization, Service};
 
 fn open(dir: &Path) -> Service {
     let config = Config {
         seal_rows: Some(64),
         build_threads: Some(1),
+        ..Config::default()
     };
     Service::open(dir, config).unwrap()
 }
@@ -21,6 +22,7 @@ fn make(service: &Service, name: &str) {
         distance: Distance::L2,
         m: None,
         ef_construction: None,
+        quantization: Quantization::None,
     };
     service.create(&spec).unwrap();
 }

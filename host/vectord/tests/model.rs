@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use lakehouse_vectord::{Config, Distance, ErrorKind, IndexSpec, Item, Query, Service};
+use lakehouse_vectord::{
+    Config, Distance, ErrorKind, IndexSpec, Item, Quantization, Query, Service,
+};
 use proptest::prelude::*;
 
 const DIMENSION: usize = 3;
@@ -61,6 +63,7 @@ fn spec(distance: Distance) -> IndexSpec {
         distance,
         m: Some(4),
         ef_construction: Some(32),
+        quantization: Quantization::None,
     }
 }
 
@@ -68,6 +71,7 @@ fn config(seal_rows: usize) -> Config {
     Config {
         seal_rows: Some(seal_rows),
         build_threads: Some(1),
+        ..Config::default()
     }
 }
 

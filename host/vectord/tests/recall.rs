@@ -1,6 +1,6 @@
 //! Graphs find what looking at every row finds, whatever was done before.
 
-use lakehouse_vectord::{Config, Distance, Filter, IndexSpec, Item, Query, Service};
+use lakehouse_vectord::{Config, Distance, Filter, IndexSpec, Item, Quantization, Query, Service};
 
 const DIMENSION: usize = 24;
 const ROWS: usize = 4000;
@@ -30,6 +30,7 @@ fn open(dir: &std::path::Path) -> Service {
     let config = Config {
         seal_rows: Some(500),
         build_threads: Some(2),
+        ..Config::default()
     };
     Service::open(dir, config).unwrap()
 }
@@ -89,6 +90,7 @@ fn run(distance: Distance) {
         distance,
         m: None,
         ef_construction: None,
+        quantization: Quantization::None,
     };
     service.create(&spec).unwrap();
     let mut numbers = Numbers(1);
@@ -167,6 +169,7 @@ fn equal_vectors_are_all_found() {
         distance: Distance::L2,
         m: Some(2),
         ef_construction: Some(8),
+        quantization: Quantization::None,
     };
     service.create(&spec).unwrap();
     // Crowds of equal points, which fill each other's links.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lakehouse_vectord::{Config, Distance, IndexSpec, Item, Query, Service};
+use lakehouse_vectord::{Config, Distance, IndexSpec, Item, Quantization, Query, Service};
 
 const WRITERS: usize = 4;
 const EACH: usize = 300;
@@ -23,6 +23,7 @@ fn readers_see_every_item_once_while_it_is_replaced() {
     let config = Config {
         seal_rows: Some(50),
         build_threads: Some(1),
+        ..Config::default()
     };
     let service = Service::open(dir.path(), config.clone()).unwrap();
     let spec = IndexSpec {
@@ -31,6 +32,7 @@ fn readers_see_every_item_once_while_it_is_replaced() {
         distance: Distance::L2,
         m: None,
         ef_construction: None,
+        quantization: Quantization::None,
     };
     service.create(&spec).unwrap();
     // Each writer replaces its own ten items over and over, in one batch.

@@ -1,0 +1,129 @@
+//! Building what sealed segments are searched by.
+//!
+//! An [`Engine`] links the nodes, rows of distinct vectors; what it leaves
+//! unreached is linked after it; then all are put in an order in which
+//! neighbours lie near each other in memory.
+
+mod connect;
+mod grow;
+mod hnsw_rs;
+mod layers;
+mod layout;
+mod nodes;
+mod twins;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
+
+use crate::error::{Error, Result};
+use crate::gathered::Gathered;
+use crate::graph::Graph;
+use crate::segment::{Coded, Sealed};
+use crate::types::{Engine, Quantization};
+use crate::validate::Spec;
+
+use nodes::Nodes;
+use twins::Twins;
+
+/// What some rows became.
+pub(crate) struct Built {
+    /// Which row goes to each place.
+    pub order: Vec<u32>,
+    /// What searches the rows in that order.
+    pub sealed: Sealed,
+}
+
+/// What a graph is to be like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Links of a node; twice as many in the lowest layer.
+    pub m: usize,
+    /// Candidates looked at for a new node.
+    pub ef: usize,
+}
+
+/// What links nodes to a navigable graph.
+trait Grow {
+    /// Links all nodes, on the current rayon pool; none if `stop` was set
+    /// meanwhile.
+    fn grow(&self, nodes: &Nodes<'_>, shape: Shape, stop: &AtomicBool) -> Option<Graph>;
+}
+
+/// Builds what searches some rows on the current rayon pool; none if `stop`
+/// was set meanwhile.
+pub(crate) fn build(
+    spec: &Spec,
+    engine: Engine,
+    rows: &Gathered<'_>,
+    stop: &AtomicBool,
+) -> Result<Option<Built>> {
+    let work = || build_unguarded(spec, engine, rows, stop);
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Error::internal(format!(
+            "building the graph of {} rows of index {} failed: {}",
+            rows.len(),
+            spec.name,
+            text.unwrap_or("no message")
+        ))
+    })
+}
+
+fn build_unguarded(
+    spec: &Spec,
+    engine: Engine,
+    rows: &Gathered<'_>,
+    stop: &AtomicBool,
+) -> Option<Built> {
+    let twins = Twins::find(rows);
+    let nodes = Nodes::new(rows, &twins.first);
+    let engine: &dyn Grow = match engine {
+        Engine::Own => &grow::Own,
+        Engine::HnswRs => &hnsw_rs::HnswRs,
+    };
+    let shape = Shape {
+        m: spec.m,
+        ef: spec.ef_construction.max(spec.m),
+    };
+    let mut graph = engine.grow(&nodes, shape, stop)?;
+    nodes.with_field(connect::Connect { graph: &mut graph });
+    let order = layout::order(&graph);
+    let graph = layout::renumber(&graph, &order);
+    let coded = match spec.quantization {
+        Quantization::None => None,
+        Quantization::Int8 => nodes.into_coded(&order),
+    };
+    let (order, twins) = twins.arrange(&order);
+    Some(Built {
+        order,
+        sealed: Sealed {
+            graph,
+            twins: twins.into(),
+            coded,
+        },
+    })
+}
+
+impl Coded {
+    /// Those of the nodes in another order.
+    fn ordered(self, order: &[u32]) -> Self {
+        let stride = self.quantizer.stride();
+        let mut codes = Vec::with_capacity(self.codes.len());
+        for node in order {
+            let start = *node as usize * stride;
+            codes.extend_from_slice(&self.codes[start..start + stride]);
+        }
+        let bias: Vec<f32> = match &*self.bias {
+            [] => Vec::new(),
+            bias => order.iter().map(|node| bias[*node as usize]).collect(),
+        };
+        Self {
+            quantizer: self.quantizer,
+            codes: codes.into(),
+            bias: bias.into(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The vectors that a graph links, in the form in which they are compared.
+//!
+//! By default that is their codes, which take a quarter of the memory to
+//! read; where codes do not rank as the vectors do, the vectors themselves.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use rayon::prelude::*;
+
+use crate::field::{CodeForm, Codes, Field, Floats, stride};
+use crate::gathered::Gathered;
+use crate::kernel;
+use crate::quantizer::Quantizer;
+use crate::segment::Coded;
+use crate::types::Distance;
+
+/// Nodes: rows of distinct vectors.
+pub(super) struct Nodes<'a> {
+    rows: &'a Gathered<'a>,
+    /// The row of each node.
+    of: &'a [u32],
+    /// Their codes, if those rank well.
+    coded: Option<Coded>,
+    /// Under inner products, what each node lacks to the longest one's
+    /// length; else empty.
+    missing: Vec<f32>,
+    /// The square of that length.
+    square: f32,
+}
+
+/// Work on nodes as a field.
+pub(super) trait OnField {
+    type Output;
+
+    /// Does it.
+    fn run<F: Field>(self, field: &F) -> Self::Output;
+}
+
+impl<'a> Nodes<'a> {
+    pub fn new(rows: &'a Gathered<'a>, of: &'a [u32]) -> Self {
+        let mut nodes = Self {
+            rows,
+            of,
+            coded: None,
+            missing: Vec::new(),
+            square: 0.0,
+        };
+        if rows.space.distance == Distance::Dot {
+            let lengths: Vec<f64> = of
+                .par_iter()
+                .map(|row| kernel::norm(rows.vector(*row as usize)))
+                .collect();
+            let longest = lengths.iter().copied().fold(0.0, f64::max);
+            let lacks = |length: &f64| (longest.powi(2) - length.powi(2)).max(0.0).sqrt() as f32;
+            nodes.missing = lengths.iter().map(lacks).collect();
+            nodes.square = longest.powi(2) as f32;
+        }
+        let coded = nodes.encode();
+        if nodes.ranks_well(&coded) {
+            nodes.coded = Some(coded);
+        }
+        nodes
+    }
+
+    pub fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    /// A node's vector as it came.
+    pub fn vector(&self, node: usize) -> &'a [f32] {
+        self.rows.vector(self.of[node] as usize)
+    }
+
+    pub fn distance(&self) -> Distance {
+        self.rows.space.distance
+    }
+
+    /// What a node lacks to the longest one's length, under inner products.
+    pub fn missing(&self, node: usize) -> Option<f32> {
+        self.missing.get(node).copied()
+    }
+
+    /// A node's vector as it is compared: under cosine of unit length.
+    pub fn directed(&self, node: usize) -> Cow<'a, [f32]> {
+        let vector = self.vector(node);
+        match self.distance() {
+            Distance::L2 | Distance::Dot => Cow::Borrowed(vector),
+            Distance::Cosine => {
+                let scale = self.rows.scale(self.of[node] as usize);
+                Cow::Owned(vector.iter().map(|x| x * scale).collect())
+            }
+        }
+    }
+
+    fn encode(&self) -> Coded {
+        let dimension = self.rows.space.dimension;
+        let quantizer = Quantizer::fit(dimension, self.len(), |node| self.directed(node));
+        let stride = quantizer.stride();
+        let mut codes = vec![0; self.len() * stride];
+        codes
+            .par_chunks_mut(stride)
+            .enumerate()
+            .for_each(|(node, codes)| quantizer.encode(&self.directed(node), codes));
+        let bias = match self.distance() {
+            Distance::L2 => codes
+                .par_chunks(stride)
+                .map(|codes| quantizer.square(codes))
+                .collect(),
+            Distance::Cosine | Distance::Dot => Vec::new(),
+        };
+        Coded {
+            quantizer,
+            codes: codes.into(),
+            bias: bias.into(),
+        }
+    }
+
+    /// Whether codes find among a sample what the vectors find there.
+    fn ranks_well(&self, coded: &Coded) -> bool {
+        const SAMPLE: usize = 1024;
+        const QUERIES: usize = 32;
+        const NEAREST: usize = 10;
+        const ENOUGH: f64 = 0.85;
+        let sampled = self.len().min(SAMPLE);
+        if sampled <= NEAREST {
+            return true;
+        }
+        let sample: Vec<u32> = (0..sampled)
+            .map(|i| (i * self.len() / sampled) as u32)
+            .collect();
+        let form = match self.distance() {
+            Distance::L2 => CodeForm::Squares,
+            Distance::Cosine | Distance::Dot => CodeForm::Products,
+        };
+        let codes = Codes::new(&coded.quantizer, &coded.codes, &coded.bias, form);
+        let mut found = 0;
+        let mut scores = vec![0.0; sampled];
+        for query in sample.iter().step_by(sampled.div_ceil(QUERIES)) {
+            let vector = self.vector(*query as usize);
+            let exact =
+                |node: &u32| kernel::exact(self.distance(), vector, self.vector(*node as usize));
+            let mut truth: Vec<(f64, u32)> = sample.iter().map(|n| (exact(n), *n)).collect();
+            truth.select_nth_unstable_by(NEAREST, |a, b| a.0.total_cmp(&b.0));
+            let truth: HashSet<u32> = truth[..NEAREST].iter().map(|(_, node)| *node).collect();
+            codes.scores(
+                &codes.query(&self.directed(*query as usize)),
+                &sample,
+                &mut scores,
+            );
+            let mut ranked: Vec<(f32, u32)> =
+                scores.iter().copied().zip(sample.iter().copied()).collect();
+            ranked.select_nth_unstable_by(NEAREST, |a, b| a.0.total_cmp(&b.0));
+            found += ranked[..NEAREST]
+                .iter()
+                .filter(|(_, node)| truth.contains(node))
+                .count();
+        }
+        let queries = sampled.div_ceil(sampled.div_ceil(QUERIES));
+        found as f64 >= ENOUGH * (queries * NEAREST) as f64
+    }
+
+    /// Does some work on the nodes as a field.
+    pub fn with_field<W: OnField>(&self, work: W) -> W::Output {
+        if let Some(coded) = &self.coded {
+            let (bias, form): (&[f32], _) = match self.distance() {
+                Distance::L2 => (&coded.bias, CodeForm::Squares),
+                Distance::Cosine => (&[], CodeForm::Products),
+                Distance::Dot => {
+                    let square = self.square;
+                    (&self.missing, CodeForm::Sphere { square })
+                }
+            };
+            return work.run(&Codes::new(&coded.quantizer, &coded.codes, bias, form));
+        }
+        let stride = stride(self.rows.space.dimension);
+        let mut matrix = vec![0.0; self.len() * stride];
+        for (node, row) in matrix.chunks_mut(stride).enumerate() {
+            let vector = self.directed(node);
+            row[..vector.len()].copy_from_slice(&vector);
+        }
+        match self.distance() {
+            Distance::L2 => work.run(&Floats::squares(&matrix, stride)),
+            Distance::Cosine => work.run(&Floats::angles(&matrix, stride, &[])),
+            Distance::Dot => work.run(&Floats::sphere(&matrix, stride, &self.missing, self.square)),
+        }
+    }
+
+    /// The codes in another order, if they rank well.
+    pub fn into_coded(self, order: &[u32]) -> Option<Coded> {
+        self.coded.map(|coded| coded.ordered(order))
+    }
+}

@@ -1,0 +1,209 @@
+//! Scalar quantisation: each component as one of 255 steps around a centre of
+//! its own.
+//!
+//! The steps come from the middle of what a sample holds, so that a few wild
+//! rows spoil their own codes and nobody else's. Codes only rank; answers are
+//! computed from the vectors.
+
+use crate::kernel::CODES;
+
+/// Largest code; the smallest is its negative.
+const TOP: f32 = 127.0;
+/// Rows looked at to find the steps.
+const SAMPLE: usize = 1024;
+/// One row in this many at each end is not covered for sure.
+const TAIL: usize = 200;
+/// How far beyond the covered part codes reach.
+const MARGIN: f32 = 1.25;
+/// How far beyond the middle they reach to take in all of the sample.
+const REACH: f32 = 4.0;
+/// Most that a product of a query and a row may be, far within 32 bits.
+const LARGEST: f32 = (1 << 30) as f32;
+
+/// How components become codes: `component = centre + step * code`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Quantizer {
+    pub centre: Vec<f32>,
+    pub step: Vec<f32>,
+}
+
+/// A query in integers: its inner product with a row is
+/// `constant + factor * (codes, row's codes)`.
+#[derive(Debug, Default)]
+pub(crate) struct CodeQuery {
+    pub codes: Vec<i16>,
+    pub factor: f32,
+    pub constant: f32,
+}
+
+impl Quantizer {
+    /// Fits the steps to some vectors.
+    pub fn fit<'a>(
+        dimension: usize,
+        rows: usize,
+        vector: impl Fn(usize) -> std::borrow::Cow<'a, [f32]>,
+    ) -> Self {
+        let sampled = rows.min(SAMPLE);
+        let sample: Vec<_> = (0..sampled).map(|i| vector(i * rows / sampled)).collect();
+        let mut quantizer = Self {
+            centre: Vec::with_capacity(dimension),
+            step: Vec::with_capacity(dimension),
+        };
+        let mut values = Vec::with_capacity(sampled);
+        for component in 0..dimension {
+            values.clear();
+            values.extend(sample.iter().map(|vector| vector[component]));
+            values.sort_unstable_by(f32::total_cmp);
+            let (Some(first), Some(last)) = (values.first(), values.last()) else {
+                continue;
+            };
+            let low = values[values.len() / TAIL];
+            let high = values[values.len() - 1 - values.len() / TAIL];
+            let centre = low / 2.0 + high / 2.0;
+            let middle = high / 2.0 - low / 2.0;
+            let extreme = (last - centre).max(centre - first);
+            let reach = if middle > 0.0 {
+                (MARGIN * middle).max(extreme.min(REACH * middle))
+            } else {
+                extreme
+            };
+            quantizer.centre.push(centre);
+            quantizer.step.push(reach / TOP);
+        }
+        quantizer
+    }
+
+    pub fn dimension(&self) -> usize {
+        self.centre.len()
+    }
+
+    /// Codes of a row, padded.
+    pub fn stride(&self) -> usize {
+        self.dimension().next_multiple_of(CODES)
+    }
+
+    /// Writes a vector's codes, zeros after them.
+    pub fn encode(&self, vector: &[f32], out: &mut [i8]) {
+        out[self.dimension()..].fill(0);
+        let parts = self.centre.iter().zip(&self.step);
+        for ((out, value), (centre, step)) in out.iter_mut().zip(vector).zip(parts) {
+            let code = (value - centre) / step;
+            // Not a number where the step is 0: cast to 0.
+            *out = code.round_ties_even().clamp(-TOP, TOP) as i8;
+        }
+    }
+
+    /// The vector that codes stand for.
+    pub fn decode(&self, codes: &[i8], out: &mut Vec<f32>) {
+        out.clear();
+        let parts = self.centre.iter().zip(&self.step).zip(codes);
+        out.extend(parts.map(|((centre, step), code)| centre + step * f32::from(*code)));
+    }
+
+    /// The squared length of the offset from the centre that codes stand for.
+    pub fn square(&self, codes: &[i8]) -> f32 {
+        let offsets = self.step.iter().zip(codes);
+        offsets
+            .map(|(step, code)| (step * f32::from(*code)).powi(2))
+            .sum()
+    }
+
+    /// Prepares a query for inner products with rows.
+    pub fn query(&self, vector: &[f32], out: &mut CodeQuery) {
+        out.constant = vector.iter().zip(&self.centre).map(|(q, m)| q * m).sum();
+        self.scale(vector.iter().copied(), out);
+    }
+
+    /// Prepares a query for inner products of offsets from the centre.
+    pub fn offset_query(&self, vector: &[f32], out: &mut CodeQuery) {
+        out.constant = 0.0;
+        self.scale(vector.iter().zip(&self.centre).map(|(q, m)| q - m), out);
+    }
+
+    fn scale(&self, values: impl Iterator<Item = f32> + Clone, out: &mut CodeQuery) {
+        let weighted = values.zip(&self.step).map(|(value, step)| value * step);
+        let (mut most, mut sum) = (0.0_f32, 0.0_f32);
+        for value in weighted.clone() {
+            most = most.max(value.abs());
+            sum += value.abs();
+        }
+        let fit = (f32::from(i16::MAX) / most).min(LARGEST / (TOP * sum));
+        let scale = if fit.is_finite() { fit } else { 0.0 };
+        out.factor = if scale > 0.0 { scale.recip() } else { 0.0 };
+        out.codes.clear();
+        out.codes
+            .extend(weighted.map(|value| (value * scale).round_ties_even() as i16));
+        out.codes.resize(self.stride(), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fitted(rows: &[Vec<f32>]) -> Quantizer {
+        Quantizer::fit(rows[0].len(), rows.len(), |row| Cow::Borrowed(&rows[row]))
+    }
+
+    fn product(quantizer: &Quantizer, query: &CodeQuery, row: &[f32]) -> f32 {
+        let mut codes = vec![0; quantizer.stride()];
+        quantizer.encode(row, &mut codes);
+        let pairs = query.codes.iter().zip(&codes);
+        let dot: i32 = pairs.map(|(q, c)| i32::from(*q) * i32::from(*c)).sum();
+        query.constant + query.factor * dot as f32
+    }
+
+    proptest! {
+        #[test]
+        fn products_are_near_and_never_overflow(
+            rows in prop::collection::vec(prop::collection::vec(-5.0_f32..20.0, 70), 1..40),
+            query in prop::collection::vec(-5.0_f32..5.0, 70),
+        ) {
+            let quantizer = fitted(&rows);
+            let mut probe = CodeQuery::default();
+            quantizer.query(&query, &mut probe);
+            for row in &rows {
+                let wanted: f32 = row.iter().zip(&query).map(|(x, q)| x * q).sum();
+                let found = product(&quantizer, &probe, row);
+                // 70 components off by at most half a step of 25 / 254 each.
+                prop_assert!((found - wanted).abs() < 20.0, "{} {}", found, wanted);
+            }
+        }
+
+        #[test]
+        fn decoding_is_within_a_step(
+            rows in prop::collection::vec(prop::collection::vec(-5.0_f32..20.0, 7), 1..150),
+        ) {
+            let quantizer = fitted(&rows);
+            let mut codes = vec![0; quantizer.stride()];
+            let mut decoded = Vec::new();
+            for row in &rows {
+                quantizer.encode(row, &mut codes);
+                quantizer.decode(&codes, &mut decoded);
+                for ((found, wanted), step) in decoded.iter().zip(row).zip(&quantizer.step) {
+                    prop_assert!((found - wanted).abs() <= step * 0.51 + 1e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extremes_make_no_nonsense() {
+        for rows in [
+            vec![vec![0.0; 3]; 5],
+            vec![vec![1e18, 0.0, -1e18], vec![-1e18, 0.0, 1e18]],
+            vec![vec![1e-30, 1e-38, 0.0], vec![-1e-30, -1e-38, 0.0]],
+        ] {
+            let quantizer = fitted(&rows);
+            let mut probe = CodeQuery::default();
+            quantizer.query(&rows[0], &mut probe);
+            assert!(product(&quantizer, &probe, &rows[1]).is_finite());
+            quantizer.offset_query(&rows[0], &mut probe);
+            assert!(product(&quantizer, &probe, &rows[1]).is_finite());
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The columns of a segment.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
+
+use hashbrown::HashTable;
+
+use crate::column::Column;
+use crate::field::stride;
+use crate::kernel;
+use crate::types::Distance;
+use crate::validate::Space;
+
+/// Hashes ids; one for all tables, so that an id is hashed once to be looked
+/// up in many.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// The hash of an id, of this process alone.
+pub(crate) fn hash(id: &str) -> u64 {
+    HASHER.hash_one(id)
+}
+
+/// Texts of rows, some of which may be absent; none is empty.
+#[derive(Clone, Debug)]
+pub(crate) enum Texts {
+    Owned(Vec<Option<Arc<str>>>),
+    /// Where each one ends in the bytes; absent if that is where it begins.
+    Mapped {
+        ends: Column<u64>,
+        bytes: Column<u8>,
+    },
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self::Owned(Vec::new())
+    }
+}
+
+impl Texts {
+    /// Texts of a file.
+    pub fn mapped(ends: Column<u64>, bytes: Column<u8>) -> Result<Self, String> {
+        let text = std::str::from_utf8(&bytes).map_err(|e| e.to_string())?;
+        let mut before = 0;
+        for end in ends.iter() {
+            let at = usize::try_from(*end).unwrap_or(usize::MAX);
+            if at < before || !text.is_char_boundary(at) {
+                return Err(format!("a text ends at byte {end} of {}", text.len()));
+            }
+            before = at;
+        }
+        if before != text.len() {
+            return Err(format!("texts of {before} bytes in {}", text.len()));
+        }
+        Ok(Self::Mapped { ends, bytes })
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Owned(texts) => texts.len(),
+            Self::Mapped { ends, .. } => ends.len(),
+        }
+    }
+
+    pub fn get(&self, row: usize) -> Option<&str> {
+        match self {
+            Self::Owned(texts) => texts[row].as_deref(),
+            Self::Mapped { ends, bytes } => {
+                let start = row.checked_sub(1).map_or(0, |before| ends[before]);
+                let text = &bytes[start as usize..ends[row] as usize];
+                // Checked when it was mapped.
+                std::str::from_utf8(text)
+                    .ok()
+                    .filter(|text| !text.is_empty())
+            }
+        }
+    }
+
+    pub fn shared(&self, row: usize) -> Option<Arc<str>> {
+        match self {
+            Self::Owned(texts) => texts[row].clone(),
+            Self::Mapped { .. } => self.get(row).map(Arc::from),
+        }
+    }
+
+    fn push(&mut self, text: Option<Arc<str>>) {
+        if let Self::Mapped { .. } = self {
+            *self = Self::Owned((0..self.len()).map(|row| self.shared(row)).collect());
+        }
+        if let Self::Owned(texts) = self {
+            texts.push(text);
+        }
+    }
+}
+
+/// Columns of a segment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    ids: Texts,
+    pub metadata: Texts,
+    /// All vectors as they came, each with zeros up to the stride.
+    pub vectors: Column<f32>,
+    /// Under cosine, one over each vector's length, and empty if all of them
+    /// are one; else empty.
+    pub scales: Column<f32>,
+    /// Rows by id, the last one of each.
+    table: HashTable<u32>,
+}
+
+impl Rows {
+    /// Columns of a file, whose lengths fit each other.
+    pub fn mapped(ids: Texts, metadata: Texts, vectors: Column<f32>, scales: Column<f32>) -> Self {
+        let mut rows = Self {
+            ids,
+            metadata,
+            vectors,
+            scales,
+            table: HashTable::new(),
+        };
+        let count = rows.len();
+        let (ids, table) = (&rows.ids, &mut rows.table);
+        let hash_of = |row: &u32| hash(ids.get(*row as usize).unwrap_or_default());
+        table.reserve(count, hash_of);
+        for row in 0..count as u32 {
+            table.insert_unique(hash_of(&row), row, hash_of);
+        }
+        rows
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn push(&mut self, space: Space, id: Arc<str>, vector: &[f32], metadata: Option<Arc<str>>) {
+        let row = self.len() as u32;
+        self.ids.push(Some(id));
+        self.metadata.push(metadata);
+        let vectors = self.vectors.to_mut();
+        vectors.extend_from_slice(vector);
+        vectors.resize((row as usize + 1) * stride(space.dimension), 0.0);
+        if space.distance == Distance::Cosine {
+            let scale = (1.0 / kernel::norm(vector)) as f32;
+            self.scales.to_mut().push(scale);
+        }
+        self.enter(row);
+    }
+
+    /// Appends rows in memory.
+    pub fn extend(&mut self, other: &Self) {
+        let first = self.len();
+        for row in 0..other.len() {
+            self.ids.push(other.ids.shared(row));
+            self.metadata.push(other.metadata.shared(row));
+        }
+        self.vectors.to_mut().extend_from_slice(&other.vectors);
+        self.scales.to_mut().extend_from_slice(&other.scales);
+        for row in first..self.len() {
+            self.enter(row as u32);
+        }
+    }
+
+    /// Makes a row the one that its id leads to.
+    fn enter(&mut self, row: u32) {
+        let ids = &self.ids;
+        let id = |row: &u32| ids.get(*row as usize).unwrap_or_default();
+        let own = hash(id(&row));
+        let same = |other: &u32| id(other) == id(&row);
+        match self.table.find_mut(own, same) {
+            Some(place) => *place = row,
+            None => {
+                self.table.insert_unique(own, row, |row| hash(id(row)));
+            }
+        }
+    }
+
+    /// The last row of an id, whose hash is given too.
+    pub fn find(&self, id: &str, hash: u64) -> Option<usize> {
+        let same = |row: &u32| self.ids.get(*row as usize) == Some(id);
+        self.table.find(hash, same).map(|row| *row as usize)
+    }
+
+    pub fn id(&self, row: usize) -> &str {
+        // No row is without an id.
+        self.ids.get(row).unwrap_or_default()
+    }
+
+    pub fn shared_id(&self, row: usize) -> Arc<str> {
+        self.ids.shared(row).unwrap_or_default()
+    }
+
+    /// A vector as it came.
+    pub fn vector(&self, space: Space, row: usize) -> &[f32] {
+        let start = row * stride(space.dimension);
+        &self.vectors[start..start + space.dimension]
+    }
+
+    /// One over the length of a row's vector under cosine, else one.
+    pub fn scale(&self, row: usize) -> f32 {
+        self.scales.get(row).copied().unwrap_or(1.0)
+    }
+}
