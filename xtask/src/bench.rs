@@ -57,10 +57,38 @@ enum What {
         #[arg(long, default_value = "5")]
         runs: String,
     },
+    /// The vector service's library, beside hnswlib, usearch and faiss.
+    Vectors {
+        /// Vectors.
+        #[arg(long, default_value = "100000")]
+        rows: String,
+        /// Their components.
+        #[arg(long, default_value = "128")]
+        dimension: String,
+        /// How they compare.
+        #[arg(long, default_value = "cosine", value_parser = ["cosine", "l2"])]
+        distance: String,
+        /// How they lie.
+        #[arg(long, default_value = "clustered", value_parser = ["clustered", "uniform"])]
+        form: String,
+        /// Runs of each search; the best counts.
+        #[arg(long, default_value = "5")]
+        runs: String,
+    },
 }
 
 /// Runs one benchmark.
 pub fn run(paths: &Paths, args: Args) -> Result<()> {
+    if let What::Vectors {
+        rows,
+        dimension,
+        distance,
+        form,
+        runs,
+    } = args.what
+    {
+        return vectors(paths, [rows, dimension, distance, form, runs]);
+    }
     build::all(paths)?;
     let python = clients::python(paths)?;
     let cache = paths.tools().join("bench-data");
@@ -100,7 +128,32 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
             )
         }
         What::Start { runs } => command::run(measure("start.py").arg(paths.plugins()).arg(runs)),
+        What::Vectors { .. } => unreachable!("done above, without the plugins"),
     }
+}
+
+/// Measures the vector service's library. The peers are built from source, as
+/// PyPI has them, for this processor.
+fn vectors(paths: &Paths, options: [String; 5]) -> Result<()> {
+    if !command::exists("g++") {
+        apt_install(&["g++", "python3-dev"])?;
+    }
+    let python = clients::python_with(paths, "bench/requirements.txt")?;
+    command::run(
+        Command::new("cargo")
+            .current_dir(&paths.root)
+            .env("CARGO_TARGET_DIR", &paths.target)
+            .args(["build", "--release", "--package", "lakehouse-vectord"])
+            .args(["--example", "measure"]),
+    )?;
+    command::run(
+        Command::new(python)
+            .arg(paths.root.join("bench/vectors.py"))
+            .arg(paths.target.join("release/examples/measure"))
+            .arg(paths.tools().join("bench-data"))
+            .arg(paths.root.join("docs/plots"))
+            .args(options),
+    )
 }
 
 /// Builds the native DataFusion peer.

@@ -14,7 +14,12 @@ use crate::setup::apt_install;
 /// The Python interpreter of an environment that holds what
 /// `tests/clients/requirements.txt` names. Made once per content of that file.
 pub fn python(paths: &Paths) -> Result<PathBuf> {
-    let requirements = paths.root.join("tests/clients/requirements.txt");
+    python_with(paths, "tests/clients/requirements.txt")
+}
+
+/// The same of another file of requirements, named from the root.
+pub fn python_with(paths: &Paths, requirements: &str) -> Result<PathBuf> {
+    let requirements = paths.root.join(requirements);
     let wanted = fs::read(&requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let digest = Sha256::digest(&wanted);
@@ -28,7 +33,7 @@ pub fn python(paths: &Paths) -> Result<PathBuf> {
     if complete.exists() {
         return Ok(python);
     }
-    println!("Installing the foreign clients from PyPI");
+    println!("Installing what {} names from PyPI", requirements.display());
     if !command::exists("python3") {
         apt_install(&["python3", "python3-venv"])?;
     }

@@ -41,6 +41,8 @@ pub(crate) struct Writer {
     pub frozen: u64,
     /// Set once the index is dropped.
     pub dropped: bool,
+    /// When the last write came.
+    pub last_write: Instant,
     /// Background work failed; not tried again before this.
     pub retry_at: Option<Instant>,
 }
@@ -210,6 +212,7 @@ impl Index {
         let view = self.view();
         let mut segments = view.segments.clone();
         let (mut seq, mut count) = (view.seq, view.count);
+        writer.last_write = Instant::now();
         for (write, number) in writes.into_iter().zip(first..) {
             // Rows are looked up as they stood before this write.
             let before = std::mem::replace(&mut seq, number);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -88,6 +89,7 @@ impl Index {
                 next_segment: manifest.next_segment,
                 frozen: 0,
                 dropped: false,
+                last_write: Instant::now(),
                 retry_at: None,
             }),
             stop: AtomicBool::new(false),
@@ -96,9 +98,8 @@ impl Index {
             folder,
         });
         index.replay(&logs)?;
-        if index.view().segments.iter().any(|segment| segment.stale) {
-            index.request_work();
-        }
+        // What was left to do before, be it to merge, is looked for again.
+        index.request_work();
         Ok(index)
     }
 

@@ -1,10 +1,16 @@
 //! Background work on an index: sealing what is in the log alone into a
 //! segment file with a graph, and merging segments to keep them few.
 //!
+//! Sealing takes in the sealed segments that are not much larger, so that
+//! those left are each several times larger than the next; the graph of the
+//! largest taken in is kept and the other rows are added to it. When no write
+//! has come for a while, what is left becomes one segment.
+//!
 //! The work itself holds no lock; it reads segments as of one write, and puts
 //! its result in their place at the end, with the deaths that happened
 //! meanwhile carried over.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -20,8 +26,14 @@ use crate::manifest::{Manifest, SegmentEntry};
 use crate::segment::{ALIVE, Segment};
 use crate::segment_file;
 
-/// Segments of about one size that are merged into one.
-const MERGE_AT: usize = 4;
+/// Sealing takes in sealed segments up to this many times as large as what
+/// has been taken already.
+const TAKE_IN: usize = 4;
+/// At rest segments become one if all but the largest have at least one row
+/// for this many of its rows.
+const REST_SHARE: usize = 50;
+/// How long no write must have come for an index to be at rest.
+const REST: Duration = Duration::from_secs(1);
 /// A segment is rewritten when one row in this many is dead.
 const DEAD_SHARE: usize = 4;
 /// Wait before failed work is tried again.
@@ -50,11 +62,12 @@ impl Index {
         }
     }
 
-    /// Does what is to be done; called by the worker alone.
-    pub fn work(&self) {
+    /// Does what is to be done; called by the worker alone. `settling` means
+    /// that the index counts as being at rest.
+    pub fn work(&self, settling: bool) {
         self.queued.store(false, Ordering::Release);
         loop {
-            let done = match self.step() {
+            let done = match self.step(settling) {
                 Ok(more) => !more,
                 Err(error) => {
                     let mut writer = self.writer.lock();
@@ -62,6 +75,8 @@ impl Index {
                         tracing::error!(index = self.spec.name, %error, "sealing failed; nothing is lost, it is tried again");
                     }
                     writer.retry_at = Some(Instant::now() + RETRY);
+                    drop(writer);
+                    self.worker.push_later(Weak::clone(&self.itself), RETRY);
                     true
                 }
             };
@@ -76,7 +91,7 @@ impl Index {
     }
 
     /// One piece of work; false if there was none.
-    fn step(&self) -> Result<bool> {
+    fn step(&self, settling: bool) -> Result<bool> {
         let writer = self.writer.lock();
         if writer.dropped || self.stopping() {
             return Ok(false);
@@ -88,9 +103,13 @@ impl Index {
             self.seal(writer)?;
             return Ok(!self.stopping());
         }
+        let at_rest = settling || writer.last_write.elapsed() >= REST;
         drop(writer);
-        let inputs = self.choose();
+        let inputs = self.choose(at_rest);
         if inputs.is_empty() {
+            if !self.choose(true).is_empty() {
+                self.worker.push_later(Weak::clone(&self.itself), REST);
+            }
             return Ok(false);
         }
         self.replace(inputs, self.view().seq, None)?;
@@ -103,8 +122,18 @@ impl Index {
         writer.log = log;
         let view = self.view();
         let unsealed = view.segments.iter().filter(|s| s.file_bytes.is_none());
-        let inputs: Vec<_> = unsealed.map(Arc::clone).collect();
+        let mut inputs: Vec<_> = unsealed.map(Arc::clone).collect();
         writer.frozen = inputs.last().map_or(writer.frozen, |segment| segment.id);
+        let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
+        let mut sealed: Vec<_> = sealed.collect();
+        sealed.sort_by_key(|segment| segment.len());
+        let mut taken: usize = inputs.iter().map(|segment| segment.len()).sum();
+        for segment in sealed {
+            if segment.len() <= taken * TAKE_IN {
+                taken += segment.len();
+                inputs.push(Arc::clone(segment));
+            }
+        }
         let covered = Covered {
             applied: view.seq,
             first_log: writer.log.number(),
@@ -113,31 +142,37 @@ impl Index {
         self.replace(inputs, view.seq, Some(covered))
     }
 
-    /// Sealed segments to be merged: one that is largely dead, or several of
-    /// about one size.
-    fn choose(&self) -> Vec<Arc<Segment>> {
+    /// Sealed segments to be written anew: one of an old version or largely
+    /// dead; all of them, if the index is at rest and more than one is left.
+    fn choose(&self, at_rest: bool) -> Vec<Arc<Segment>> {
         let view = self.view();
         let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
-        let mut tiers: Vec<Vec<Arc<Segment>>> = Vec::new();
-        for segment in sealed {
-            if segment.stale || segment.dead() * DEAD_SHARE > segment.len() {
-                return vec![Arc::clone(segment)];
-            }
-            let size = segment.len() / self.seal_rows.max(1);
-            let tier = size.max(1).ilog(MERGE_AT) as usize;
-            if tiers.len() <= tier {
-                tiers.resize_with(tier + 1, Vec::new);
-            }
-            tiers[tier].push(Arc::clone(segment));
-            if tiers[tier].len() >= MERGE_AT {
-                return std::mem::take(&mut tiers[tier]);
-            }
+        let sealed: Vec<_> = sealed.map(Arc::clone).collect();
+        let poor =
+            |segment: &&Arc<Segment>| segment.stale || segment.dead() * DEAD_SHARE > segment.len();
+        if let Some(segment) = sealed.iter().find(poor) {
+            return vec![Arc::clone(segment)];
+        }
+        let largest = sealed.iter().map(|s| s.len()).max().unwrap_or(0);
+        let all: usize = sealed.iter().map(|s| s.len()).sum();
+        if at_rest && (all - largest) * REST_SHARE >= largest {
+            return if sealed.len() > 1 { sealed } else { Vec::new() };
         }
         Vec::new()
     }
 
     /// Puts one segment of the inputs' live rows in their place.
-    fn replace(&self, inputs: Vec<Arc<Segment>>, seq: u64, covered: Option<Covered>) -> Result<()> {
+    fn replace(
+        &self,
+        mut inputs: Vec<Arc<Segment>>,
+        seq: u64,
+        covered: Option<Covered>,
+    ) -> Result<()> {
+        // The graph of the first is kept, if it has one.
+        inputs.sort_by_key(|segment| {
+            let nodes = segment.sealed.as_ref().map_or(0, |s| s.graph.nodes());
+            Reverse(nodes)
+        });
         let id = {
             let mut writer = self.writer.lock();
             writer.next_segment += 1;

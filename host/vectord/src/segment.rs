@@ -41,8 +41,7 @@ pub(crate) struct Segment {
     pub sealed: Option<Sealed>,
     /// Bytes of its file; none if its rows are in the log alone.
     pub file_bytes: Option<u64>,
-    /// Whether its file is of an earlier version, or its graph could not be
-    /// built: it is to be written again.
+    /// Whether its file is of an earlier version and is to be written again.
     pub stale: bool,
     died: Vec<AtomicU64>,
     dead: AtomicUsize,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rayon::ThreadPool;
@@ -24,7 +25,22 @@ pub(crate) struct Worker {
 #[derive(Debug, Default)]
 struct Queue {
     indexes: VecDeque<Weak<Index>>,
+    /// Indexes whose time has not come yet.
+    later: Vec<(Instant, Weak<Index>)>,
     busy: bool,
+    /// Threads that wait for all to be done, for which no index waits.
+    settling: usize,
+}
+
+impl Queue {
+    /// The next index, if the time of one has come.
+    fn next(&mut self) -> Option<Weak<Index>> {
+        let now = Instant::now();
+        let due = |(at, _): &(Instant, Weak<Index>)| *at <= now || self.settling > 0;
+        let due = self.later.iter().position(due);
+        let due = due.map(|at| self.later.swap_remove(at).1);
+        due.or_else(|| self.indexes.pop_front())
+    }
 }
 
 impl Worker {
@@ -54,12 +70,29 @@ impl Worker {
         self.changed.notify_all();
     }
 
-    /// Waits until nothing is queued or under way.
+    /// Queues an index for when some time has passed.
+    pub fn push_later(&self, index: Weak<Index>, wait: Duration) {
+        let mut queue = self.queue.lock();
+        if !queue.later.iter().any(|(_, other)| other.ptr_eq(&index)) {
+            queue.later.push((Instant::now() + wait, index));
+        }
+        drop(queue);
+        self.changed.notify_all();
+    }
+
+    /// Waits until nothing is queued or under way. What waits for its time
+    /// is done at once.
     pub fn settle(&self) {
         let mut queue = self.queue.lock();
-        while queue.busy || !queue.indexes.is_empty() {
+        queue.settling += 1;
+        self.changed.notify_all();
+        while queue.busy || !queue.indexes.is_empty() || !queue.later.is_empty() {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
             self.changed.wait(&mut queue);
         }
+        queue.settling -= 1;
     }
 
     /// Makes the thread end after what it is at.
@@ -78,18 +111,25 @@ impl Worker {
             let index = loop {
                 if self.stop.load(Ordering::Relaxed) {
                     queue.indexes.clear();
+                    queue.later.clear();
                     self.changed.notify_all();
                     return;
                 }
-                match queue.indexes.pop_front() {
-                    Some(index) => break index,
+                if let Some(index) = queue.next() {
+                    break index;
+                }
+                match queue.later.iter().map(|(at, _)| *at).min() {
+                    Some(at) => {
+                        self.changed.wait_until(&mut queue, at);
+                    }
                     None => self.changed.wait(&mut queue),
                 }
             };
+            let settling = queue.settling > 0;
             queue.busy = true;
             drop(queue);
             if let Some(index) = index.upgrade() {
-                index.work();
+                index.work(settling);
             }
         }
     }

@@ -56,14 +56,14 @@ fn floats(vector: [i8; DIMENSION], distance: Distance) -> [f32; DIMENSION] {
     floats
 }
 
-fn spec(distance: Distance) -> IndexSpec {
+fn spec(distance: Distance, quantization: Quantization) -> IndexSpec {
     IndexSpec {
         name: "x".into(),
         dimension: DIMENSION,
         distance,
         m: Some(4),
         ef_construction: Some(32),
-        quantization: Quantization::None,
+        quantization,
     }
 }
 
@@ -196,11 +196,11 @@ fn check(service: &Service, model: &Model, distance: Distance, graphs: bool) {
     }
 }
 
-fn run(calls: Vec<Call>, distance: Distance, seal_rows: usize) {
+fn run(calls: Vec<Call>, distance: Distance, quantization: Quantization, seal_rows: usize) {
     let dir = tempfile::tempdir().unwrap();
     let open = || Service::open(dir.path(), config(seal_rows)).unwrap();
     let mut service = open();
-    service.create(&spec(distance)).unwrap();
+    service.create(&spec(distance, quantization)).unwrap();
     let mut model = Model::new();
     for call in calls {
         match &call {
@@ -221,7 +221,7 @@ fn run(calls: Vec<Call>, distance: Distance, seal_rows: usize) {
             Call::DropAndMake => {
                 service.drop("x").unwrap();
                 assert_eq!(service.get("x").unwrap_err().kind(), ErrorKind::NotFound);
-                service.create(&spec(distance)).unwrap();
+                service.create(&spec(distance, quantization)).unwrap();
                 model.clear();
             }
             Call::Reopen => {
@@ -241,14 +241,19 @@ proptest! {
     #[test]
     fn unsealed_rows_answer_exactly(calls in calls()) {
         for distance in [Distance::Cosine, Distance::L2, Distance::Dot] {
-            run(calls.clone(), distance, 1_000_000);
+            run(calls.clone(), distance, Quantization::None, 1_000_000);
         }
     }
 
     #[test]
     fn sealed_rows_answer_right(calls in calls(), seal_rows in 2_usize..40) {
         for distance in [Distance::Cosine, Distance::L2, Distance::Dot] {
-            run(calls.clone(), distance, seal_rows);
+            let quantization = if seal_rows % 2 == 0 {
+                Quantization::None
+            } else {
+                Quantization::Int8
+            };
+            run(calls.clone(), distance, quantization, seal_rows);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Graphs find what looking at every row finds, whatever was done before.
 
-use lakehouse_vectord::{Config, Distance, Filter, IndexSpec, Item, Quantization, Query, Service};
+use lakehouse_vectord::{
+    Config, Distance, Engine, Filter, IndexSpec, Item, Quantization, Query, Service,
+};
 
 const DIMENSION: usize = 24;
 const ROWS: usize = 4000;
@@ -26,11 +28,11 @@ impl Numbers {
     }
 }
 
-fn open(dir: &std::path::Path) -> Service {
+fn open(dir: &std::path::Path, engine: Engine) -> Service {
     let config = Config {
         seal_rows: Some(500),
         build_threads: Some(2),
-        ..Config::default()
+        engine,
     };
     Service::open(dir, config).unwrap()
 }
@@ -81,16 +83,16 @@ fn recall(service: &Service, numbers: &mut Numbers, filter: Option<&str>) -> f64
     found as f64 / wanted as f64
 }
 
-fn run(distance: Distance) {
+fn run(distance: Distance, engine: Engine, quantization: Quantization) {
     let dir = tempfile::tempdir().unwrap();
-    let mut service = open(dir.path());
+    let mut service = open(dir.path(), engine);
     let spec = IndexSpec {
         name: "x".into(),
         dimension: DIMENSION,
         distance,
         m: None,
         ef_construction: None,
-        quantization: Quantization::None,
+        quantization,
     };
     service.create(&spec).unwrap();
     let mut numbers = Numbers(1);
@@ -105,7 +107,7 @@ fn run(distance: Distance) {
     assert!(recall(&service, &mut numbers, None) > 0.95, "built");
 
     drop(service);
-    service = open(dir.path());
+    service = open(dir.path(), engine);
     assert!(recall(&service, &mut numbers, None) > 0.95, "opened again");
     for (number, vector) in vectors.iter().enumerate().step_by(97) {
         let hits = service.search("x", &query(vector, 1, None, None)).unwrap();
@@ -146,23 +148,34 @@ fn run(distance: Distance) {
 
 #[test]
 fn cosine() {
-    run(Distance::Cosine);
+    run(Distance::Cosine, Engine::Own, Quantization::None);
+    run(Distance::Cosine, Engine::Own, Quantization::Int8);
 }
 
 #[test]
 fn l2() {
-    run(Distance::L2);
+    run(Distance::L2, Engine::Own, Quantization::None);
+    run(Distance::L2, Engine::Own, Quantization::Int8);
 }
 
 #[test]
 fn dot() {
-    run(Distance::Dot);
+    run(Distance::Dot, Engine::Own, Quantization::None);
+    run(Distance::Dot, Engine::Own, Quantization::Int8);
+}
+
+/// What our own engine is held against does as well by the same rules.
+#[test]
+fn hnsw_rs() {
+    for distance in [Distance::Cosine, Distance::L2, Distance::Dot] {
+        run(distance, Engine::HnswRs, Quantization::None);
+    }
 }
 
 #[test]
 fn equal_vectors_are_all_found() {
     let dir = tempfile::tempdir().unwrap();
-    let service = open(dir.path());
+    let service = open(dir.path(), Engine::Own);
     let spec = IndexSpec {
         name: "x".into(),
         dimension: 2,

@@ -13,6 +13,7 @@ use crate::field::Field;
 use crate::graph::{Graph, Upper};
 use crate::walk::{Links, NONE, Scratch, descend, score, walk};
 
+use super::kept::Kept;
 use super::nodes::{Nodes, OnField};
 use super::{Grow, Shape};
 
@@ -24,12 +25,14 @@ pub(super) struct Own;
 
 impl Grow for Own {
     fn grow(&self, nodes: &Nodes<'_>, shape: Shape, stop: &AtomicBool) -> Option<Graph> {
-        nodes.with_field(Run { shape, stop })
+        let kept = nodes.kept();
+        nodes.with_field(Run { shape, kept, stop })
     }
 }
 
 struct Run<'a> {
     shape: Shape,
+    kept: Option<&'a Kept<'a>>,
     stop: &'a AtomicBool,
 }
 
@@ -37,12 +40,12 @@ impl OnField for Run<'_> {
     type Output = Option<Graph>;
 
     fn run<F: Field>(self, field: &F) -> Option<Graph> {
-        grow(field, self.shape, self.stop)
+        grow(field, self.shape, self.kept, self.stop)
     }
 }
 
 /// A graph being grown over the rows of a field.
-struct Growing<'a, F: Field> {
+pub(super) struct Growing<'a, F: Field> {
     field: &'a F,
     shape: Shape,
     /// The level of each node, 0 being the lowest.
@@ -115,20 +118,20 @@ impl<F: Field> Links for At<'_, '_, F> {
 }
 
 /// What a thread needs to insert, reused from node to node.
-struct Hands<F: Field> {
+pub(super) struct Hands<F: Field> {
     scratch: Scratch,
     probe: F::Probe,
     other: F::Probe,
     chosen: Vec<F::Probe>,
     candidates: Vec<(f32, u32)>,
-    /// Layer, distance and node of each link of the node being inserted.
-    joined: Vec<(usize, f32, u32)>,
+    /// Layer and node of each link of the node being inserted.
+    joined: Vec<(usize, u32)>,
     rows: Vec<u32>,
     scores: Vec<f32>,
 }
 
 impl<F: Field> Hands<F> {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             scratch: Scratch::default(),
             probe: F::Probe::default(),
@@ -151,16 +154,27 @@ fn mixed(node: usize) -> u64 {
 }
 
 /// Grows a graph on the current rayon pool; none if `stop` was set meanwhile.
-fn grow<F: Field>(field: &F, shape: Shape, stop: &AtomicBool) -> Option<Graph> {
-    let growing = Growing::new(field, shape);
+fn grow<F: Field>(
+    field: &F,
+    shape: Shape,
+    kept: Option<&Kept<'_>>,
+    stop: &AtomicBool,
+) -> Option<Graph> {
+    let mut growing = Growing::new(field, shape, kept);
     // Neighbours often come one after the other, which makes poor graphs.
-    let mut order: Vec<u32> = (0..field.rows() as u32).collect();
+    let first = kept.map_or(0, |kept| kept.count);
+    let mut order: Vec<u32> = (first as u32..field.rows() as u32).collect();
     order.sort_by_cached_key(|node| mixed(*node as usize ^ 0x5555_5555));
-    if let Some(first) = order.first() {
-        let level = usize::from(growing.levels[*first as usize]);
-        *growing.entry.write() = (*first, level);
+    match (kept, order.first()) {
+        (Some(kept), _) => kept.take_over(&growing),
+        (None, Some(node)) => {
+            let level = usize::from(growing.levels[*node as usize]);
+            growing.entry = RwLock::new((*node, level));
+        }
+        (None, None) => {}
     }
-    let next = AtomicUsize::new(1);
+    // With nothing kept the first one is in already.
+    let next = AtomicUsize::new(usize::from(kept.is_none()));
     rayon::broadcast(|_| {
         let mut hands = Hands::new();
         while !stop.load(Ordering::Relaxed) {
@@ -174,7 +188,7 @@ fn grow<F: Field>(field: &F, shape: Shape, stop: &AtomicBool) -> Option<Graph> {
 }
 
 impl<'a, F: Field> Growing<'a, F> {
-    fn new(field: &'a F, shape: Shape) -> Self {
+    fn new(field: &'a F, shape: Shape, kept: Option<&Kept<'_>>) -> Self {
         let nodes = field.rows();
         let scale = 1.0 / (shape.m as f64).ln();
         let level = |node| {
@@ -182,7 +196,8 @@ impl<'a, F: Field> Growing<'a, F> {
             let uniform = ((mixed(node) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
             (-uniform.ln() * scale).min(LEVELS as f64) as u8
         };
-        let levels: Vec<u8> = (0..nodes).map(level).collect();
+        let mut levels: Vec<u8> = (0..nodes).map(level).collect();
+        let entry = kept.map_or((0, 0), |kept| kept.raise(&mut levels));
         let upper = levels.iter().map(|level| {
             let layers = (0..*level).map(|_| Layer::new(1, shape.m));
             layers.collect()
@@ -193,7 +208,7 @@ impl<'a, F: Field> Growing<'a, F> {
             base: Layer::new(nodes, 2 * shape.m),
             upper: upper.collect(),
             locks: std::iter::repeat_with(Mutex::default).take(nodes).collect(),
-            entry: RwLock::new((0, 0)),
+            entry: RwLock::new(entry),
             levels,
         }
     }
@@ -205,6 +220,32 @@ impl<'a, F: Field> Growing<'a, F> {
                 .get(level - 1)
                 .map_or(&[], |layer| layer.list(0)),
         }
+    }
+
+    /// Puts links in the place of a node's.
+    pub fn set(&self, node: u32, level: usize, links: &[u32]) {
+        set(self.list(node, level), links.iter().copied());
+    }
+
+    /// Keeps of some links of a node those that growing would.
+    pub fn thin(&self, node: u32, level: usize, links: &mut Vec<u32>, hands: &mut Hands<F>) {
+        self.rank(node, links, hands);
+        self.select(self.list(node, level).len(), hands);
+        links.clear();
+        links.extend(hands.candidates.iter().map(|(_, row)| *row));
+    }
+
+    /// Makes some nodes the candidates for a node's links.
+    fn rank(&self, node: u32, others: &[u32], hands: &mut Hands<F>) {
+        self.field.aim(node, &mut hands.other);
+        hands.scores.resize(others.len(), 0.0);
+        self.field.scores(&hands.other, others, &mut hands.scores);
+        hands.candidates.clear();
+        let scored = hands.scores.iter().copied().zip(others.iter().copied());
+        hands.candidates.extend(scored);
+        hands
+            .candidates
+            .sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     }
 
     fn insert(&self, node: u32, hands: &mut Hands<F>) {
@@ -238,8 +279,8 @@ impl<'a, F: Field> Growing<'a, F> {
         hands.probe = probe;
         // Only now may others find it: all of its lists lead on.
         let joined = std::mem::take(&mut hands.joined);
-        for (level, distance, other) in &joined {
-            self.link_back(*other, node, *distance, *level, hands);
+        for (level, other) in &joined {
+            self.link_back(*other, node, *level, hands);
         }
         hands.joined = joined;
         if let Some(mut entry) = rising
@@ -271,9 +312,7 @@ impl<'a, F: Field> Growing<'a, F> {
         self.select(self.shape.m, hands);
         let chosen = hands.candidates.iter();
         set(self.list(node, level), chosen.clone().map(|(_, row)| *row));
-        hands
-            .joined
-            .extend(chosen.map(|(distance, row)| (level, *distance, *row)));
+        hands.joined.extend(chosen.map(|(_, row)| (level, *row)));
         nearest
     }
 
@@ -307,7 +346,7 @@ impl<'a, F: Field> Growing<'a, F> {
     }
 
     /// Links `node` to `new`, giving up links where the list is full.
-    fn link_back(&self, node: u32, new: u32, distance: f32, level: usize, hands: &mut Hands<F>) {
+    fn link_back(&self, node: u32, new: u32, level: usize, hands: &mut Hands<F>) {
         let _own = self.locks[node as usize].lock();
         let list = self.list(node, level);
         hands.rows.clear();
@@ -319,18 +358,10 @@ impl<'a, F: Field> Growing<'a, F> {
             free.store(new, Ordering::Relaxed);
             return;
         }
-        let mut probe = std::mem::take(&mut hands.other);
-        self.field.aim(node, &mut probe);
-        hands.scores.resize(hands.rows.len(), 0.0);
-        self.field.scores(&probe, &hands.rows, &mut hands.scores);
-        hands.other = probe;
-        hands.candidates.clear();
-        let scored = hands.scores.iter().copied().zip(hands.rows.iter().copied());
-        hands.candidates.extend(scored);
-        hands.candidates.push((distance, new));
-        hands
-            .candidates
-            .sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let mut others = std::mem::take(&mut hands.rows);
+        others.push(new);
+        self.rank(node, &others, hands);
+        hands.rows = others;
         self.select(list.len(), hands);
         set(list, hands.candidates.iter().map(|(_, row)| *row));
     }

@@ -7,6 +7,7 @@
 mod connect;
 mod grow;
 mod hnsw_rs;
+mod kept;
 mod layers;
 mod layout;
 mod nodes;

@@ -15,11 +15,15 @@ use crate::quantizer::Quantizer;
 use crate::segment::Coded;
 use crate::types::Distance;
 
+use super::kept::Kept;
+
 /// Nodes: rows of distinct vectors.
 pub(super) struct Nodes<'a> {
     rows: &'a Gathered<'a>,
     /// The row of each node.
     of: &'a [u32],
+    /// A graph that some of them have already.
+    kept: Option<Kept<'a>>,
     /// Their codes, if those rank well.
     coded: Option<Coded>,
     /// Under inner products, what each node lacks to the longest one's
@@ -42,6 +46,7 @@ impl<'a> Nodes<'a> {
         let mut nodes = Self {
             rows,
             of,
+            kept: Kept::find(rows, of),
             coded: None,
             missing: Vec::new(),
             square: 0.0,
@@ -61,6 +66,11 @@ impl<'a> Nodes<'a> {
             nodes.coded = Some(coded);
         }
         nodes
+    }
+
+    /// A graph that the first of them have already.
+    pub fn kept(&self) -> Option<&Kept<'a>> {
+        self.kept.as_ref()
     }
 
     pub fn len(&self) -> usize {
