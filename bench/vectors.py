@@ -18,12 +18,17 @@ import subprocess
 import sys
 import time
 
-import faiss
-import hnswlib
-import numpy
-import usearch.index
+# A neighbour of this file bears the name of a module that usearch needs.
+folder = sys.path.pop(0)
 
-import harness
+import faiss  # noqa: E402
+import hnswlib  # noqa: E402
+import numpy  # noqa: E402
+import usearch.index  # noqa: E402
+
+sys.path.insert(0, folder)
+
+import harness  # noqa: E402
 
 QUERIES = 1000
 NEAREST = 10

@@ -79,17 +79,10 @@ enum What {
 
 /// Runs one benchmark.
 pub fn run(paths: &Paths, args: Args) -> Result<()> {
-    if let What::Vectors {
-        rows,
-        dimension,
-        distance,
-        form,
-        runs,
-    } = args.what
-    {
-        return vectors(paths, [rows, dimension, distance, form, runs]);
+    // The vector service's library needs no plugins.
+    if !matches!(args.what, What::Vectors { .. }) {
+        build::all(paths)?;
     }
-    build::all(paths)?;
     let python = clients::python(paths)?;
     let cache = paths.tools().join("bench-data");
     let measure = |script: &str| {
@@ -128,7 +121,13 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
             )
         }
         What::Start { runs } => command::run(measure("start.py").arg(paths.plugins()).arg(runs)),
-        What::Vectors { .. } => unreachable!("done above, without the plugins"),
+        What::Vectors {
+            rows,
+            dimension,
+            distance,
+            form,
+            runs,
+        } => vectors(paths, [rows, dimension, distance, form, runs]),
     }
 }
 
