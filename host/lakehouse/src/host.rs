@@ -84,7 +84,11 @@ impl Host {
         let options: HashMap<String, String> = config.store.options.clone().into_iter().collect();
         let store = Store::open(store_url, &options)
             .with_context(|| format!("store.url: cannot open {store_url}"))?;
-        let vectors = Service::open(vectors, lakehouse_vectord::Config::default())
+        let settings = lakehouse_vectord::Config {
+            durability: config.vectors.durability,
+            ..lakehouse_vectord::Config::default()
+        };
+        let vectors = Service::open(vectors, settings)
             .with_context(|| format!("data.dir: cannot open {}", vectors.display()))?;
         let vectors = Arc::new(vectors);
         for damaged in vectors.damaged() {

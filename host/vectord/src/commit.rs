@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::record::{self, Put, Write};
 use crate::rows::Rows;
 use crate::segment::Segment;
-use crate::types::{Added, Item};
+use crate::types::{Added, Durability, Item};
 use crate::validate;
 
 /// Most rows that unsealed segments are joined to.
@@ -113,7 +113,12 @@ impl Index {
         let mut records = Vec::new();
         let mut writes = Vec::new();
         let mut answers = Vec::new();
-        let durable = self.view().seq;
+        let last = self.view().seq;
+        // What the log says was flushed before its next records.
+        let durable = match self.durability {
+            Durability::Fsync => last,
+            Durability::Os => writer.applied,
+        };
         for Pending { call, answer } in group {
             if writer.dropped {
                 let gone = format!("index {} was dropped", self.spec.name);
@@ -122,7 +127,7 @@ impl Index {
             }
             let (write, outcome) = self.resolve(call, &mut overlay);
             if let Some(write) = write {
-                let seq = durable + 1 + writes.len() as u64;
+                let seq = last + 1 + writes.len() as u64;
                 record::encode(&mut records, seq, durable, &write);
                 writes.push(write);
             }
@@ -131,10 +136,10 @@ impl Index {
         let logged = if records.is_empty() {
             Ok(())
         } else {
-            writer.log.append(&records)
+            writer.log.append(&records, self.durability)
         };
         if logged.is_ok() && !writes.is_empty() {
-            self.apply(writer, durable + 1, writes);
+            self.apply(writer, last + 1, writes);
         }
         self.count_log(writer);
         for (answer, outcome) in answers {

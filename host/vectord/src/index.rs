@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::kernel;
 use crate::rows;
 use crate::segment::{Probe, Segment};
-use crate::types::{Engine, Hit, IndexInfo, Query, StoredItem};
+use crate::types::{Durability, Engine, Hit, IndexInfo, Query, StoredItem};
 use crate::validate::{self, MAX_EF, MAX_K, Spec};
 use crate::worker::Worker;
 
@@ -64,6 +64,7 @@ pub(crate) struct Index {
     /// Unsealed rows at which a segment is sealed.
     pub seal_rows: usize,
     pub engine: Engine,
+    pub durability: Durability,
     pub worker: Arc<Worker>,
     /// The index itself, for the worker's queue.
     pub itself: Weak<Index>,

@@ -46,8 +46,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
 pub use service::{Config, Service};
 pub use types::{
-    Added, DamagedIndex, Distance, Engine, Hit, IndexInfo, IndexSpec, Item, Quantization, Query,
-    StoredItem,
+    Added, DamagedIndex, Distance, Durability, Engine, Hit, IndexInfo, IndexSpec, Item,
+    Quantization, Query, StoredItem,
 };
 pub use validate::{
     MAX_DIMENSION, MAX_EF, MAX_ID, MAX_K, MAX_M, MAX_METADATA, MAX_NAME, MAX_NORM, MIN_NORM,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::record::{self, Found, Write};
+use crate::types::Durability;
 
 /// The file that writes go to.
 #[derive(Debug)]
@@ -76,13 +77,18 @@ impl Log {
         self.length
     }
 
-    /// Appends records and flushes them. On failure none of them stays.
-    pub fn append(&mut self, records: &[u8]) -> Result<()> {
+    /// Appends records and flushes them if so asked. On failure none of them
+    /// stays.
+    pub fn append(&mut self, records: &[u8], durability: Durability) -> Result<()> {
         if let Some(why) = &self.broken {
             return Err(Error::internal(why.clone()));
         }
         let written = self.file.write_all(records);
-        let Err(error) = written.and_then(|()| self.file.sync_data()) else {
+        let flushed = written.and_then(|()| match durability {
+            Durability::Fsync => self.file.sync_data(),
+            Durability::Os => Ok(()),
+        });
+        let Err(error) = flushed else {
             self.length += records.len() as u64;
             return Ok(());
         };
@@ -140,7 +146,7 @@ pub(crate) fn replay(
                     at,
                     bytes = bytes.len() - at,
                     write = next,
-                    "dropped the torn end of the log, which nobody was told is stored: {why}"
+                    "dropped the torn end of the log, which had not been flushed: {why}"
                 );
                 break;
             }

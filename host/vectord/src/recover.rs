@@ -73,6 +73,7 @@ impl Index {
                 .seal_rows
                 .unwrap_or_else(|| default_seal_rows(dimension)),
             engine: config.engine,
+            durability: config.durability,
             spec,
             worker,
             view: RwLock::new(Arc::new(View {

@@ -238,6 +238,8 @@ impl Segment {
     fn walk(&self, sealed: &Sealed, probe: &Probe<'_>, accept: Accept<'_>) -> Vec<usize> {
         /// How much wider a filtered walk is before the scan takes over.
         const FILTERED: usize = 8;
+        /// Beyond this keeping the candidates in order costs more than a scan.
+        const WIDEST: usize = 16_384;
         let wanted = match &sealed.coded {
             Some(_) => probe.k + probe.k / 2 + 2 * SLACK,
             None => probe.k + SLACK,
@@ -250,7 +252,7 @@ impl Segment {
         if dead > 0 {
             width += width * dead / (self.len() - dead).max(1);
         }
-        if width >= sealed.graph.nodes() / 2 {
+        if width >= sealed.graph.nodes() / 2 || width > WIDEST {
             return Vec::new();
         }
         SCRATCH.with_borrow_mut(|scratch| {

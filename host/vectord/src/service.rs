@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::recover;
 use crate::types::{
-    Added, DamagedIndex, Engine, Hit, IndexInfo, IndexSpec, Item, Query, StoredItem,
+    Added, DamagedIndex, Durability, Engine, Hit, IndexInfo, IndexSpec, Item, Query, StoredItem,
 };
 use crate::validate;
 use crate::worker::Worker;
@@ -35,6 +35,8 @@ pub struct Config {
     pub seal_rows: Option<usize>,
     /// Threads that build graphs. By default all processors but one.
     pub build_threads: Option<usize>,
+    /// What an acknowledged write survives.
+    pub durability: Durability,
     /// What builds the graphs.
     pub engine: Engine,
 }
@@ -43,7 +45,8 @@ pub struct Config {
 ///
 /// Every method may be called from any thread. They block: on computing, and
 /// writes on the disk. A write that returned `Ok` survives the process and the
-/// machine; one that returned an error changed nothing.
+/// machine, unless [`Config::durability`] says otherwise; one that returned an
+/// error changed nothing.
 #[derive(Debug)]
 pub struct Service {
     folder: PathBuf,

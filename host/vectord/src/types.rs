@@ -41,6 +41,19 @@ pub enum Quantization {
     Int8,
 }
 
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// The end of the process and of the machine: the log is flushed before
+    /// a write is acknowledged, once for all writes that wait.
+    #[default]
+    Fsync,
+    /// The end of the process: the system flushes the log in its own time. A
+    /// machine that fails may lose the last writes, never whole segments.
+    Os,
+}
+
 /// What builds the graphs of sealed segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

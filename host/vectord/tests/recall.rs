@@ -33,6 +33,7 @@ fn open(dir: &std::path::Path, engine: Engine) -> Service {
         seal_rows: Some(500),
         build_threads: Some(2),
         engine,
+        ..Config::default()
     };
     Service::open(dir, config).unwrap()
 }

@@ -12,6 +12,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use lakehouse_vectord::Durability;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Overrides, load};
@@ -187,12 +188,15 @@ pub struct Store {
 pub struct Vectors {
     /// Largest request body.
     pub max_body: Size,
+    /// What an acknowledged write survives.
+    pub durability: Durability,
 }
 
 impl Default for Vectors {
     fn default() -> Self {
         Self {
             max_body: Size::mib(64),
+            durability: Durability::Fsync,
         }
     }
 }

@@ -15,6 +15,9 @@ use super::grow::{Growing, Hands};
 /// At least one node in this many must come from the graph, or growing from
 /// nothing is as quick and better.
 const SHARE: usize = 4;
+/// The part of a graph's nodes, as a fraction, that must still be there: what
+/// is left of a graph with more holes leads nowhere near as well.
+const WHOLE: (usize, usize) = (3, 4);
 
 /// A graph whose nodes, those still there, are the first nodes of the new.
 pub(super) struct Kept<'a> {
@@ -42,7 +45,8 @@ impl<'a> Kept<'a> {
             numbers[place] = count as u32;
             count += 1;
         }
-        (count * SHARE >= first.len()).then_some(Self {
+        let whole = count * WHOLE.1 >= numbers.len() * WHOLE.0;
+        (whole && count * SHARE >= first.len()).then_some(Self {
             graph,
             numbers,
             count,
