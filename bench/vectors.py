@@ -18,17 +18,12 @@ import subprocess
 import sys
 import time
 
-# A neighbour of this file bears the name of a module that usearch needs.
-folder = sys.path.pop(0)
+import faiss
+import hnswlib
+import numpy
+import usearch.index
 
-import faiss  # noqa: E402
-import hnswlib  # noqa: E402
-import numpy  # noqa: E402
-import usearch.index  # noqa: E402
-
-sys.path.insert(0, folder)
-
-import harness  # noqa: E402
+import harness
 
 QUERIES = 1000
 NEAREST = 10
