@@ -33,7 +33,7 @@ fn open(folder: &Path, durability: Durability) -> Service {
 fn write(n: u64) -> (Vec<u64>, Option<f32>) {
     let first = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let ids = (0..1 + n % 7).map(|i| (first + i * 3) % IDS).collect();
-    (ids, (n % 5 != 0).then_some(n as f32))
+    (ids, (!n.is_multiple_of(5)).then_some(n as f32))
 }
 
 /// Writes until it is killed; no test of its own.
