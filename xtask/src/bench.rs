@@ -14,6 +14,7 @@ use crate::clients;
 use crate::command;
 use crate::paths::Paths;
 use crate::setup::apt_install;
+use crate::tools;
 
 /// The version of `wasmtime serve` that the host's own library has.
 const WASMTIME: &str = "48.0.8";
@@ -112,7 +113,7 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
             if !command::exists("wrk") {
                 apt_install(&["wrk"])?;
             }
-            let wasmtime = wasmtime_cli(paths)?;
+            let wasmtime = tools::cargo_install(paths, "wasmtime-cli", WASMTIME, "wasmtime")?;
             command::run(
                 measure("hello.py")
                     .arg(paths.plugins().join("examples/hello.wasm"))
@@ -166,28 +167,4 @@ fn native_datafusion(paths: &Paths) -> Result<PathBuf> {
             .args(["build", "--release"]),
     )?;
     Ok(target.join("release/bench-datafusion"))
-}
-
-/// Installs `wasmtime serve`.
-fn wasmtime_cli(paths: &Paths) -> Result<PathBuf> {
-    let folder = paths.tools().join(format!("wasmtime-{WASMTIME}"));
-    let binary = folder.join("bin/wasmtime");
-    if !binary.exists() {
-        println!("Installing wasmtime-cli {WASMTIME} (about 10 minutes)");
-        command::run(
-            Command::new("cargo")
-                .args([
-                    "install",
-                    "--locked",
-                    "--quiet",
-                    "wasmtime-cli",
-                    "--version",
-                    WASMTIME,
-                ])
-                .arg("--root")
-                .arg(&folder)
-                .env("CARGO_TARGET_DIR", paths.tools().join("build")),
-        )?;
-    }
-    Ok(binary)
 }

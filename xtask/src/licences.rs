@@ -6,31 +6,14 @@ use anyhow::Result;
 
 use crate::command;
 use crate::paths::Paths;
+use crate::tools;
 
 /// The version that is installed if none is there.
 const CARGO_DENY: &str = "0.20.2";
 
 /// Checks both workspaces against `deny.toml`.
 pub fn check(paths: &Paths) -> Result<()> {
-    let folder = paths.tools().join(format!("cargo-deny-{CARGO_DENY}"));
-    let deny = folder.join("bin/cargo-deny");
-    if !deny.exists() {
-        println!("Installing cargo-deny {CARGO_DENY}");
-        command::run(
-            Command::new("cargo")
-                .args([
-                    "install",
-                    "--locked",
-                    "--quiet",
-                    "cargo-deny",
-                    "--version",
-                    CARGO_DENY,
-                ])
-                .arg("--root")
-                .arg(&folder)
-                .env("CARGO_TARGET_DIR", paths.tools().join("build")),
-        )?;
-    }
+    let deny = tools::cargo_install(paths, "cargo-deny", CARGO_DENY, "cargo-deny")?;
     for manifest in [
         paths.root.join("Cargo.toml"),
         paths.plugins().join("Cargo.toml"),

@@ -12,6 +12,7 @@ mod paths;
 mod setup;
 mod test;
 mod toolchain;
+mod tools;
 
 use std::os::unix::process::CommandExt;
 
