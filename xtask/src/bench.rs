@@ -52,6 +52,12 @@ enum What {
         #[arg(long, default_value = "10")]
         seconds: String,
     },
+    /// Swaps under load, and how long a dropped file takes to answer.
+    Deploy {
+        /// Swaps, 50 at least.
+        #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u32).range(50..))]
+        swaps: u32,
+    },
     /// Start to ready, and memory at rest.
     Start {
         /// Starts to measure.
@@ -121,6 +127,11 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
                     .arg(seconds),
             )
         }
+        What::Deploy { swaps } => command::run(
+            measure("deploy.py")
+                .arg(paths.plugins())
+                .arg(swaps.to_string()),
+        ),
         What::Start { runs } => command::run(measure("start.py").arg(paths.plugins()).arg(runs)),
         What::Vectors {
             rows,

@@ -11,6 +11,7 @@ mod error;
 mod grants;
 mod log;
 mod metrics;
+mod self_test;
 pub mod store;
 mod vectors;
 
@@ -18,5 +19,6 @@ pub use catalog::CatalogCapability;
 pub use error::{Error, Kind};
 pub use log::LogCapability;
 pub use metrics::MetricsCapability;
+pub use self_test::self_test;
 pub use store::{Store, StoreCapability};
 pub use vectors::VectorsCapability;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Overrides;
+use crate::plugin;
 
 /// A lakehouse in one binary, whose every handler is a WebAssembly component.
 #[derive(Debug, Parser)]
@@ -22,6 +23,9 @@ pub enum Command {
     Serve(Settings),
     /// Validate the configuration and every plugin without serving.
     Check(Settings),
+    /// Look at plugins and change them, on a running host or in a file.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Print the version.
     Version,
 }

@@ -1,6 +1,6 @@
 //! Everything a request may need, opened once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,19 +12,23 @@ use lakehouse_capabilities::{
 };
 use lakehouse_runtime::{Runtime, RuntimeConfig};
 use lakehouse_vectord::Service;
-use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::deploy::{self, Deployer, Found, Vault, Workshop};
 use crate::roster::Roster;
 
 /// The open host.
 pub struct Host {
     /// Its settings.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The plugins there are and ought to be.
-    pub roster: Roster,
+    pub roster: Arc<Roster>,
     /// What runs them.
     pub runtime: Runtime,
+    /// What makes plugins of components.
+    pub workshop: Workshop,
+    /// What lets them serve; none for a mere look at them.
+    pub deployer: Option<Arc<Deployer>>,
     /// The vector service.
     pub vectors: Arc<Service>,
     /// Numbers for `/metrics`.
@@ -35,8 +39,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the data folder, the store and the vectors, and sets up the runtime. No
-    /// plugin is loaded yet.
+    /// Opens the data folder, the store, the vectors and what is kept of plugins, and
+    /// sets up the runtime. No plugin is loaded yet.
     ///
     /// # Errors
     /// If one of these cannot be used; the text names the setting.
@@ -55,32 +59,50 @@ impl Host {
         };
         let vectors = data.join("vectors");
         let temporary = data.join("tmp");
-        Self::assemble(config, &url, &vectors, &temporary, Some(lock))
+        let kept = Vault::open(&data.join("plugins")).context("data.dir")?;
+        let names = files(&config)?.into_keys().collect();
+        let mut host = Self::assemble(config, names, &url, &vectors, &temporary, Some(lock))?;
+        let (vault, journals) = kept;
+        host.deployer = Some(Arc::new(Deployer::new(
+            Arc::clone(&host.config),
+            Arc::clone(&host.roster),
+            host.runtime.clone(),
+            host.workshop.clone(),
+            vault,
+            journals,
+        )));
+        Ok(host)
     }
 
-    /// The same for a look at the plugins alone: the data folder stays as it is, and
+    /// The same for a look at these plugins alone: the data folder stays as it is, and
     /// a local store is replaced by memory.
     ///
     /// # Errors
     /// If something cannot be used; the text names the setting.
-    pub fn open_for_check(config: Config, temporary: &Path) -> anyhow::Result<Self> {
+    pub fn open_for_check(
+        config: Config,
+        temporary: &Path,
+        names: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let url = match config.store.url.as_str() {
             "" => "memory://".to_owned(),
             url if url.starts_with("file:") => "memory://".to_owned(),
             url => url.to_owned(),
         };
         let vectors = temporary.join("vectors");
-        Self::assemble(config, &url, &vectors, temporary, None)
+        Self::assemble(config, names, &url, &vectors, temporary, None)
     }
 
     fn assemble(
         config: Config,
+        names: Vec<String>,
         store_url: &str,
         vectors: &Path,
         temporary: &Path,
         lock: Option<File>,
     ) -> anyhow::Result<Self> {
-        let roster = Roster::new(&config, temporary)?;
+        let config = Arc::new(config);
+        let roster = Arc::new(Roster::new(Arc::clone(&config), names));
         let options: HashMap<String, String> = config.store.options.clone().into_iter().collect();
         let store = Store::open(store_url, &options)
             .with_context(|| format!("store.url: cannot open {store_url}"))?;
@@ -109,6 +131,7 @@ impl Host {
                 total_memory: settings.total_memory.0,
                 stack: usize::try_from(settings.stack.0).unwrap_or(usize::MAX),
                 tick: settings.tick.0,
+                start: config.plugins.check_timeout.0,
             },
             vec![
                 Arc::new(StoreCapability::new(store)),
@@ -120,39 +143,19 @@ impl Host {
         )
         .context("runtime")?;
         catalog.bind(runtime.clone());
+        let scratch = temporary.to_owned();
+        let workshop = Workshop::new(Arc::clone(&config), runtime.clone(), scratch);
         Ok(Self {
             config,
             roster,
+            workshop,
+            deployer: None,
             runtime,
             vectors,
             registry,
             draining: AtomicBool::new(false),
             _lock: lock,
         })
-    }
-
-    /// Loads all plugins, several at a time.
-    pub async fn load(self: &Arc<Self>) {
-        let mut loads = JoinSet::new();
-        for entry in self.roster.iter() {
-            let Some(spec) = entry.spec.clone() else {
-                if let Some(reason) = entry.state().reason()
-                    && (entry.required || entry.route.is_none())
-                {
-                    tracing::error!(plugin = entry.name, reason, "not loaded");
-                }
-                continue;
-            };
-            let host = Arc::clone(self);
-            loads.spawn(async move {
-                let name = spec.name.clone();
-                let status = host.runtime.load(spec).await;
-                if let Some(entry) = host.roster.get(&name) {
-                    entry.settle(status);
-                }
-            });
-        }
-        loads.join_all().await;
     }
 
     /// Whether the process is on its way out.
@@ -164,6 +167,18 @@ impl Host {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
+}
+
+/// The files of the plugins folder, by name.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn files(config: &Config) -> Result<BTreeMap<String, Found>, ConfigError> {
+    let dir = &config.plugins.dir;
+    deploy::look(dir).map_err(|error| {
+        let what = format!("cannot read the folder {}: {error}", dir.display());
+        ConfigError::key("plugins.dir", what)
+    })
 }
 
 /// Makes sure that no other server uses this folder.

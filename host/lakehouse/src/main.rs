@@ -4,13 +4,17 @@
 mod check;
 mod cli;
 mod config;
+mod deploy;
 mod gateway;
 mod host;
 mod logging;
+mod plugin;
 mod roster;
 mod server;
+mod table;
 mod vectors;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,32 +41,71 @@ const EXIT_CONFIG: u8 = 2;
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let (settings, serving) = match Cli::parse().command {
+    let (settings, task) = match Cli::parse().command {
         Command::Version => {
             println!("lakehouse {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
-        Command::Serve(settings) => (settings, true),
-        Command::Check(settings) => (settings, false),
+        Command::Serve(settings) => (settings, Task::Serve),
+        Command::Check(settings) => (settings, Task::Check),
+        Command::Plugin(plugin::Command::Check {
+            file,
+            name,
+            json,
+            settings,
+        }) => (settings, Task::CheckFile { file, name, json }),
+        Command::Plugin(plugin::Command::Inspect { file, json }) => {
+            return run(answered(async move { plugin::inspect(&file, json).await }));
+        }
+        Command::Plugin(command) => {
+            return run(answered(plugin::run(command)));
+        }
     };
     let config = match config::load(&Overrides::from(settings), std::env::vars_os()) {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
-    if let Err(error) = logging::start(&config.log) {
+    // The answer to a question about one file stands alone.
+    if !matches!(task, Task::CheckFile { .. })
+        && let Err(error) = logging::start(&config.log)
+    {
         return refuse(&error);
     }
+    run(async {
+        match task {
+            Task::Serve => serve(config).await.map(|()| true),
+            Task::Check => check::check(config).await,
+            Task::CheckFile { file, name, json } => plugin::check(config, &file, name, json).await,
+        }
+    })
+}
+
+/// What takes a configuration.
+enum Task {
+    Serve,
+    Check,
+    CheckFile {
+        file: PathBuf,
+        name: Option<String>,
+        json: bool,
+    },
+}
+
+/// Whether a question got its answer; why not is said.
+async fn answered(question: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<bool> {
+    let answer = question.await;
+    Ok(answer
+        .inspect_err(|error| eprintln!("lakehouse: {error:#}"))
+        .is_ok())
+}
+
+/// Runs a task; false stands for a no that is no error.
+fn run(task: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::from(error).context("threads")),
     };
-    let result = runtime.block_on(async {
-        if serving {
-            serve(config).await.map(|()| true)
-        } else {
-            check::check(config).await
-        }
-    });
+    let result = runtime.block_on(task);
     runtime.shutdown_timeout(LAST_CALL);
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -94,17 +137,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let bind = config.server.bind.clone();
     let host = Arc::new(Host::open(config)?);
-    let gateway = Gateway::new(Arc::clone(&host))?;
     let listener = TcpListener::bind(&bind)
         .await
         .with_context(|| format!("server.bind: cannot listen on {bind}"))?;
     let address = listener.local_addr().context("server.bind")?;
+    let gateway = Gateway::new(Arc::clone(&host), address.ip())?;
     tracing::info!("listening on http://{address}");
 
-    let loading = tokio::spawn({
-        let host = Arc::clone(&host);
-        async move { host.load().await }
-    });
+    let deploying = host
+        .deployer
+        .clone()
+        .map(|deployer| tokio::spawn(deployer.run()));
     let stop = CancellationToken::new();
     tokio::spawn({
         let host = Arc::clone(&host);
@@ -121,7 +164,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     let front = Front::new(gateway, &host.config.server);
     let drained = server::serve(listener, front, &host.config.server, stop).await;
-    loading.abort();
+    if let Some(deploying) = deploying {
+        deploying.abort();
+    }
     if drained {
         host.runtime.shutdown().await;
         tracing::info!("stopped");

@@ -1,16 +1,17 @@
-//! The plugins there are and ought to be, and how each of them is doing.
+//! The plugins there are and ought to be, and how each of them is doing. They come and
+//! go while the host runs.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use lakehouse_runtime::{PluginSpec, PluginState, PluginStatus};
+use lakehouse_runtime::PluginStatus;
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{Config, ConfigError, NAME_RULE, NATIVE_ROUTES, covers, is_plugin_name};
+use crate::config::{Config, NAME_RULE, NATIVE_ROUTES, covers, is_plugin_name};
+use crate::deploy::{Generation, Source, now};
 
 /// How a plugin is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,42 @@ impl State {
     }
 }
 
+/// How a deploy went.
+#[derive(Debug, Clone, Serialize)]
+pub struct Attempt {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    at: String,
+    source: Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
+}
+
+impl Attempt {
+    /// It ended in this generation, which serves.
+    pub fn served(generation: &Generation) -> Self {
+        Self {
+            outcome: "serving",
+            reason: None,
+            at: generation.at.clone(),
+            source: generation.source,
+            generation: Some(generation.generation),
+        }
+    }
+
+    /// It failed just now; what served before serves on.
+    pub fn failed(reason: &str, source: Source) -> Self {
+        Self {
+            outcome: "failed",
+            reason: Some(reason.to_owned()),
+            at: now(),
+            source,
+            generation: None,
+        }
+    }
+}
+
 /// One plugin.
 #[derive(Debug)]
 pub struct Entry {
@@ -54,9 +91,15 @@ pub struct Entry {
     pub route: Option<String>,
     /// Whether readiness needs it.
     pub required: bool,
-    /// What the runtime is told; none if there is nothing to load.
-    pub spec: Option<PluginSpec>,
-    now: RwLock<(State, Option<PluginStatus>)>,
+    now: RwLock<Now>,
+}
+
+#[derive(Debug)]
+struct Now {
+    state: State,
+    status: Option<PluginStatus>,
+    since: Option<(Source, String)>,
+    last_attempt: Option<Attempt>,
 }
 
 /// One plugin, for people and programs.
@@ -69,32 +112,84 @@ pub struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<String>,
     required: bool,
-    /// What the runtime knows: imports, exports, digest, limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Source>,
+    /// When it was deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployed_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_attempt: Option<Attempt>,
+    /// What the runtime knows: generation, imports, exports, digest, limits.
     #[serde(flatten)]
     status: Value,
 }
 
 impl Entry {
-    /// How it is doing.
-    pub fn state(&self) -> State {
-        self.now.read().0.clone()
+    fn new(name: &str, route: Option<String>, required: bool, state: State) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            route,
+            required,
+            now: RwLock::new(Now {
+                state,
+                status: None,
+                since: None,
+                last_attempt: None,
+            }),
+        })
     }
 
-    /// Takes in how loading went.
-    pub fn settle(&self, status: PluginStatus) {
-        let state = match status.state {
-            PluginState::Serving => State::Serving,
-            PluginState::Failed => {
-                State::Failed(status.reason.clone().unwrap_or_else(|| "unknown".into()))
-            }
-        };
-        *self.now.write() = (state, Some(status));
+    /// How it is doing.
+    pub fn state(&self) -> State {
+        self.now.read().state.clone()
+    }
+
+    /// A generation serves.
+    pub fn serve(&self, status: PluginStatus, generation: &Generation, attempt: Option<Attempt>) {
+        let mut now = self.now.write();
+        now.state = State::Serving;
+        now.status = Some(status);
+        now.since = Some((generation.source, generation.at.clone()));
+        if attempt.is_some() {
+            now.last_attempt = attempt;
+        }
+    }
+
+    /// An attempt failed, which left this status. What serves goes on.
+    pub fn fail(&self, status: Option<&PluginStatus>, attempt: Attempt) {
+        let mut now = self.now.write();
+        if now.state != State::Serving {
+            now.state = State::Failed(attempt.reason.clone().unwrap_or_default());
+            now.status = status.cloned();
+            now.since = None;
+        }
+        now.last_attempt = Some(attempt);
+    }
+
+    /// A component of it could serve.
+    pub fn stage(&self, status: PluginStatus) {
+        let mut now = self.now.write();
+        now.state = State::Serving;
+        now.status = Some(status);
+    }
+
+    /// None could, for this reason.
+    pub fn withhold(&self, reason: String) {
+        self.now.write().state = State::Failed(reason);
+    }
+
+    /// It serves no more, or not yet, for this reason.
+    pub fn withdraw(&self, reason: String) {
+        let mut now = self.now.write();
+        now.state = State::Absent(reason);
+        now.status = None;
+        now.since = None;
     }
 
     /// Everything that is known of it.
     pub fn view(&self) -> View {
         let now = self.now.read();
-        let mut status = serde_json::to_value(&now.1).unwrap_or_default();
+        let mut status = serde_json::to_value(&now.status).unwrap_or_default();
         match &mut status {
             Value::Object(status) => {
                 for key in ["name", "state", "reason"] {
@@ -103,12 +198,16 @@ impl Entry {
             }
             other => *other = Value::Object(serde_json::Map::new()),
         }
+        let (source, deployed_at) = now.since.clone().unzip();
         View {
             name: self.name.clone(),
-            state: now.0.word(),
-            reason: now.0.reason().map(str::to_owned),
+            state: now.state.word(),
+            reason: now.state.reason().map(str::to_owned),
             route: self.route.clone(),
             required: self.required,
+            source,
+            deployed_at,
+            last_attempt: now.last_attempt.clone(),
             status,
         }
     }
@@ -116,148 +215,147 @@ impl Entry {
 
 /// All plugins, by name.
 #[derive(Debug)]
-pub struct Roster(BTreeMap<String, Entry>);
+pub struct Roster {
+    config: Arc<Config>,
+    /// Who has a route, of those that the configuration names.
+    owners: BTreeMap<String, String>,
+    entries: RwLock<BTreeMap<String, Arc<Entry>>>,
+    version: AtomicU64,
+}
 
 impl Roster {
-    /// The plugins in the folder, and those that are configured or required.
-    ///
-    /// # Errors
-    /// If the folder cannot be read.
-    pub fn new(config: &Config, scratch: &Path) -> Result<Self, ConfigError> {
-        let dir = &config.plugins.dir;
-        let files = files(dir).map_err(|error| {
-            ConfigError::key(
-                "plugins.dir",
-                format!("cannot read the folder {}: {error}", dir.display()),
-            )
-        })?;
-        let mut roster = BTreeMap::new();
-        let mut routes: BTreeMap<String, String> = BTreeMap::new();
-        // Configured plugins first: a route that one of them asks for is its own.
+    /// The plugins that are configured or required, and those of these names, which
+    /// are there and about to be loaded.
+    pub fn new(config: Arc<Config>, names: impl IntoIterator<Item = String>) -> Self {
         let configured = config.plugins.sections.keys();
-        for name in configured.chain(&config.plugins.required) {
-            if roster.contains_key(name) {
-                continue;
-            }
+        let known: Vec<String> = configured
+            .chain(&config.plugins.required)
+            .cloned()
+            .collect();
+        let mut owners = BTreeMap::new();
+        for name in &known {
             let route = config.plugins.route(name);
-            routes.entry(route.clone()).or_insert_with(|| name.clone());
-            let state = State::Absent(format!(
-                "there is no file {}",
-                dir.join(format!("{name}.wasm")).display()
-            ));
-            roster.insert(name.clone(), entry(config, name, Some(route), None, state));
+            owners.entry(route).or_insert_with(|| name.clone());
         }
-        for (name, path) in files {
-            let new = match claim(config, &name, &mut routes) {
-                Ok(route) => {
-                    let spec = spec(config, &name, path, scratch);
-                    entry(config, &name, Some(route), Some(spec), State::Loading)
+        let roster = Self {
+            config,
+            owners,
+            entries: RwLock::default(),
+            version: AtomicU64::new(0),
+        };
+        for name in known {
+            let file = roster.config.plugins.dir.join(format!("{name}.wasm"));
+            roster.leave(&name, &format!("there is no file {}", file.display()));
+        }
+        for name in names {
+            match roster.claim(&name) {
+                Ok(_) => {
+                    let entry = roster.enter(&name);
+                    entry.now.write().state = State::Loading;
                 }
-                Err(reason) => entry(config, &name, None, None, State::Failed(reason)),
-            };
-            match roster.entry(name) {
-                btree_map::Entry::Vacant(place) => {
-                    place.insert(new);
-                }
-                btree_map::Entry::Occupied(mut place) => {
-                    place.insert(new);
-                }
+                Err(reason) => roster.refuse(&name, reason),
             }
         }
-        Ok(Self(roster))
+        roster
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.0.values()
+    pub fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.read().values().map(Arc::clone).collect()
     }
 
     /// One of them.
-    pub fn get(&self, name: &str) -> Option<&Entry> {
-        self.0.get(name)
+    pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
+        self.entries.read().get(name).map(Arc::clone)
     }
 
-    /// Names and routes.
-    pub fn routed(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.iter()
-            .filter_map(|entry| Some((entry.name.as_str(), entry.route.as_deref()?)))
+    /// Grows whenever a plugin or a route comes or goes.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
-}
 
-fn entry(
-    config: &Config,
-    name: &str,
-    route: Option<String>,
-    spec: Option<PluginSpec>,
-    state: State,
-) -> Entry {
-    Entry {
-        name: name.to_owned(),
-        route,
-        required: config
+    /// The route of a plugin, whether it is there or not.
+    ///
+    /// # Errors
+    /// A text for people, if it can have none.
+    pub fn claim(&self, name: &str) -> Result<String, String> {
+        if !is_plugin_name(name) {
+            return Err(format!("`{name}` cannot be a route: {NAME_RULE}"));
+        }
+        let route = self.config.plugins.route(name);
+        if NATIVE_ROUTES.iter().any(|native| covers(native, &route)) {
+            return Err(format!(
+                "the host serves {route} itself: rename the file, or set plugins.{name}.route"
+            ));
+        }
+        match self.owners.get(&route) {
+            Some(owner) if owner != name => Err(format!(
+                "{route} is the route of plugin `{owner}`: rename the file, or set \
+                 plugins.{name}.route"
+            )),
+            _ => Ok(route),
+        }
+    }
+
+    /// The entry of a plugin, which is loading if it is new and has a route.
+    pub fn enter(&self, name: &str) -> Arc<Entry> {
+        if let Some(entry) = self.get(name) {
+            let mut now = entry.now.write();
+            if matches!(now.state, State::Absent(_)) {
+                now.state = State::Loading;
+            }
+            drop(now);
+            if entry.route.is_some() {
+                return entry;
+            }
+        }
+        let entry = Entry::new(
+            name,
+            self.claim(name).ok(),
+            self.requires(name),
+            State::Loading,
+        );
+        self.put(&entry);
+        entry
+    }
+
+    /// A file that cannot be a plugin, for this reason.
+    pub fn refuse(&self, name: &str, reason: String) {
+        self.put(&Entry::new(
+            name,
+            None,
+            self.requires(name),
+            State::Failed(reason),
+        ));
+    }
+
+    /// A plugin is no more. One that is configured or required stays, as absent.
+    pub fn leave(&self, name: &str, reason: &str) {
+        if self.requires(name) || self.config.plugins.sections.contains_key(name) {
+            let state = State::Absent(reason.to_owned());
+            self.put(&Entry::new(
+                name,
+                self.claim(name).ok(),
+                self.requires(name),
+                state,
+            ));
+        } else {
+            self.entries.write().remove(name);
+            self.version.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn put(&self, entry: &Arc<Entry>) {
+        let name = entry.name.clone();
+        self.entries.write().insert(name, Arc::clone(entry));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn requires(&self, name: &str) -> bool {
+        self.config
             .plugins
             .required
             .iter()
-            .any(|required| required == name),
-        spec,
-        now: RwLock::new((state, None)),
-    }
-}
-
-/// Names and paths of the `*.wasm` files of a folder, by name.
-fn files(dir: &Path) -> std::io::Result<BTreeMap<String, PathBuf>> {
-    let mut files = BTreeMap::new();
-    for file in fs::read_dir(dir)? {
-        let path = file?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "wasm")
-            && let Some(stem) = path.file_stem()
-        {
-            files.insert(stem.to_string_lossy().into_owned(), path);
-        }
-    }
-    Ok(files)
-}
-
-/// The route of a file, if it can have one.
-fn claim(
-    config: &Config,
-    name: &str,
-    routes: &mut BTreeMap<String, String>,
-) -> Result<String, String> {
-    if !is_plugin_name(name) {
-        return Err(format!("`{name}` cannot be a route: {NAME_RULE}"));
-    }
-    let route = config.plugins.route(name);
-    if NATIVE_ROUTES.iter().any(|native| covers(native, &route)) {
-        return Err(format!(
-            "the host serves {route} itself: rename the file, or set plugins.{name}.route"
-        ));
-    }
-    match routes.get(&route) {
-        Some(owner) if owner != name => Err(format!(
-            "{route} is the route of plugin `{owner}`: rename the file, or set plugins.{name}.route"
-        )),
-        _ => {
-            routes.insert(route.clone(), name.to_owned());
-            Ok(route)
-        }
-    }
-}
-
-fn spec(config: &Config, name: &str, path: PathBuf, scratch: &Path) -> PluginSpec {
-    let section = config.plugins.section(name);
-    PluginSpec {
-        name: name.to_owned(),
-        path,
-        limits: section.limits(),
-        grants: section
-            .grants
-            .and_then(|grants| serde_json::to_value(grants).ok())
-            .unwrap_or_else(|| Value::Object(serde_json::Map::new())),
-        config: section.config.unwrap_or_default(),
-        env: section.env.unwrap_or_default(),
-        scratch: (section.scratch == Some(true)).then(|| scratch.join(name)),
+            .any(|required| required == name)
     }
 }

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::Artifact;
+use crate::compile::Compilers;
+
 /// Reads of the checksum.
 const BLOCK: usize = 256 << 10;
 const SUFFIX: &str = ".cwasm";
@@ -40,13 +43,14 @@ impl Cache {
     pub(crate) fn load(
         &self,
         engine: &Engine,
-        component: &[u8],
-        digest: &str,
+        compilers: &Compilers,
+        artifact: &Artifact,
     ) -> wasmtime::Result<(Component, bool)> {
+        let digest = artifact.digest();
         if let Some(code) = self.find(engine, digest) {
             return Ok((code, true));
         }
-        let code = engine.precompile_component(component)?;
+        let code = compilers.run(|| engine.precompile_component(artifact.bytes()))?;
         match self.write(digest, &code) {
             Ok(path) => match open(engine, &path) {
                 Ok(component) => return Ok((component, false)),
@@ -93,8 +97,15 @@ impl Cache {
         None
     }
 
-    /// Writes beside and renames, so that a file is there whole or not at all. Files
-    /// of the same component for other engines are left over from an upgrade.
+    /// Removes compiled code of a component, for whatever engine. What cannot be
+    /// removed costs space alone.
+    pub(crate) fn forget(&self, digest: &str) {
+        self.sweep(digest, |_| true);
+    }
+
+    /// Writes beside and renames, so that a file is there whole or not at all. It is
+    /// not flushed: one that a crash cut off is known by its checksum. Files of the
+    /// same component for other engines are left over from an upgrade.
     fn write(&self, digest: &str, code: &[u8]) -> io::Result<PathBuf> {
         fs::create_dir_all(&self.folder)?;
         let sum = format!("{:08x}", crc32fast::hash(code));
@@ -104,22 +115,26 @@ impl Cache {
         let written = (|| {
             let mut file = File::create(&temporary)?;
             file.write_all(code)?;
-            file.sync_all()?;
             fs::rename(&temporary, &path)
         })();
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
         }
         written?;
-        for entry in fs::read_dir(&self.folder)?.flatten() {
-            let stale = entry.file_name().to_str().is_some_and(|other| {
-                other != name && other.starts_with(digest) && other.ends_with(SUFFIX)
+        self.sweep(digest, |other| other != name);
+        Ok(path)
+    }
+
+    /// Removes those files of a component that are to go.
+    fn sweep(&self, digest: &str, goes: impl Fn(&str) -> bool) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let stale = entry.file_name().to_str().is_some_and(|name| {
+                name.starts_with(digest) && name.ends_with(SUFFIX) && goes(name)
             });
             if stale {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        Ok(path)
     }
 }
 

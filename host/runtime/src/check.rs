@@ -103,14 +103,7 @@ impl Interfaces {
 
     /// The version of its `wasi:http` handler.
     pub(crate) fn http(&self) -> Option<&'static str> {
-        let exports = |prefix: &str| self.exports.iter().any(|name| name.starts_with(prefix));
-        if exports("wasi:http/handler@0.3.") {
-            Some("0.3")
-        } else if exports("wasi:http/incoming-handler@0.2.") {
-            Some("0.2")
-        } else {
-            None
-        }
+        http(&self.exports)
     }
 
     /// Whether it imports something of a capability.
@@ -165,12 +158,24 @@ impl Interfaces {
     }
 }
 
+/// The version of the `wasi:http` handler among exports.
+pub(crate) fn http(exports: &[String]) -> Option<&'static str> {
+    let exports = |prefix: &str| exports.iter().any(|name| name.starts_with(prefix));
+    if exports("wasi:http/handler@0.3.") {
+        Some("0.3")
+    } else if exports("wasi:http/incoming-handler@0.2.") {
+        Some("0.2")
+    } else {
+        None
+    }
+}
+
 /// An interface's name without its version.
 pub(crate) fn base(name: &str) -> &str {
     name.split_once('@').map_or(name, |(name, _)| name)
 }
 
-fn is_wasi(name: &str) -> bool {
+pub(crate) fn is_wasi(name: &str) -> bool {
     name.split_once('/')
         .is_some_and(|(package, _)| WASI.contains(&package))
 }

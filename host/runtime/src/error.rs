@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::PluginStatus;
+
 /// The runtime could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -16,6 +18,44 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// The steps on which a component becomes a plugin that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Its file is read.
+    Read,
+    /// It is told from other files.
+    Validate,
+    /// It is validated whole and compiled.
+    Compile,
+    /// What it imports is granted and connected.
+    Link,
+    /// A first instance is made.
+    Start,
+}
+
+/// A component was not taken. What served before goes on.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// Where it failed.
+    pub step: Step,
+    /// Why, for people: what is wrong and what to do.
+    pub reason: String,
+    /// As much as was learned of it, with the reason.
+    pub status: Box<PluginStatus>,
+}
+
+impl Refusal {
+    pub(crate) fn new(step: Step, reason: String, mut status: PluginStatus) -> Self {
+        status.reason = Some(reason.clone());
+        Self {
+            step,
+            reason,
+            status: Box::new(status),
+        }
+    }
 }
 
 /// Why a call into a plugin has no answer.

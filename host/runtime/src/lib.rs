@@ -1,7 +1,9 @@
 //! The plugin runtime: load, check, link, limit, pool and call WebAssembly components.
 //!
-//! It knows nothing of lakehouses. A [`Runtime`] holds plugins, each a component
-//! read from a file as its [`PluginSpec`] says. What a component may import beside
+//! It knows nothing of lakehouses. A [`Runtime`] holds plugins, each a component with
+//! what its [`PluginSpec`] says. A component is staged ([`Runtime::stage`]), tried out
+//! ([`Staged`]), and then serves in the place of the one of its name
+//! ([`Runtime::swap`]), whose requests under way are finished ([`Retired`]). What a component may import beside
 //! WASI comes from [`Capability`]s and must be granted. Two things can be asked of a
 //! plugin: to answer an HTTP request ([`Runtime::handle`]) and to run a typed export
 //! ([`Runtime::call`]).
@@ -16,14 +18,17 @@
 //!   failed `memory.grow` in the guest.
 
 mod admission;
+mod artifact;
 mod body;
 mod cache;
 mod capability;
 mod check;
+mod compile;
 mod direct;
 mod engine;
 mod error;
 mod hooks;
+mod inspect;
 mod limiter;
 mod load;
 mod metrics;
@@ -32,17 +37,23 @@ mod plugin;
 mod pool;
 mod runtime;
 mod spec;
+mod staged;
 mod state;
 mod status;
 mod ticket;
 mod trap;
+mod trial;
 mod worker;
 
+pub use artifact::Artifact;
 pub use body::{Body, BodyError};
 pub use capability::{Capability, Extensions};
-pub use error::{CallError, Error};
+pub use error::{CallError, Error, Refusal, Step};
+pub use inspect::{Import, Inspection, Provider};
 pub use metrics::{LATENCY_BUCKETS, PluginMetrics};
 pub use runtime::Runtime;
 pub use spec::{Limits, PluginSpec, RuntimeConfig};
+pub use staged::{Retired, Staged, Swapped, Watch};
 pub use state::{CallContext, State};
 pub use status::{PluginState, PluginStatus};
+pub use trial::Verdict;

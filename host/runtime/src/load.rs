@@ -1,12 +1,12 @@
-//! From a file to a plugin that serves.
+//! From a component to a plugin that could serve.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
-use wasmtime::component::InstancePre;
+use tokio::sync::oneshot;
+use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
@@ -15,22 +15,28 @@ use crate::metrics::Stats;
 use crate::plugin::{Handler, Plugin, Shared};
 use crate::runtime::Inner;
 use crate::state::{State, new_store};
-use crate::{Extensions, PluginSpec, PluginState, PluginStatus, trap};
+use crate::{
+    Artifact, Extensions, PluginSpec, PluginState, PluginStatus, Refusal, Staged, Step, trap,
+};
 
-/// Loads a plugin; with its status, which holds the reason if there is none.
-pub(crate) async fn load(
+/// Makes a plugin of a component, all but letting it serve. `first` says that none of
+/// its name serves now.
+pub(crate) async fn stage(
     runtime: &Arc<Inner>,
     spec: PluginSpec,
+    artifact: Artifact,
     stats: Arc<Stats>,
     first: bool,
-) -> (PluginStatus, Option<Plugin>) {
+) -> Result<Staged, Refusal> {
     let begun = Instant::now();
     let mut status = blank(&spec);
-    let mut lost = status.clone();
+    status.size = artifact.size();
+    artifact.digest().clone_into(&mut status.digest);
+    let lost = status.clone();
     let built = tokio::task::spawn_blocking({
         let runtime = Arc::clone(runtime);
         move || {
-            let built = build(&runtime, spec, stats, first, &mut status);
+            let built = build(&runtime, spec, &artifact, stats, first, &mut status);
             (status, built)
         }
     })
@@ -38,57 +44,102 @@ pub(crate) async fn load(
     let (mut status, built) = match built {
         Ok(result) => result,
         Err(panic) => {
-            lost.reason = Some(format!("the host failed while loading it: {panic}"));
-            return (lost, None);
+            let reason = format!("the host failed while loading it: {panic}");
+            return Err(Refusal::new(Step::Compile, reason, lost));
         }
     };
-    let plugin = match built {
-        Ok((shared, http, pre)) => try_out(&shared, &pre)
-            .await
-            .map(|()| Plugin::new(shared, http, pre)),
-        Err(reason) => Err(reason),
+    let tried = match built {
+        Ok(built) => {
+            let longest = built.shared.spec.limits.deadline.min(runtime.start);
+            try_out(&built, longest)
+                .await
+                .map(|()| built)
+                .map_err(|reason| (Step::Start, reason))
+        }
+        Err(refused) => Err(refused),
     };
     status.load_ms = millis(begun.elapsed().as_millis());
-    match plugin {
-        Ok(plugin) => {
+    match tried {
+        Ok(built) => {
             status.state = PluginState::Serving;
-            (status, Some(plugin))
+            let plugin = Plugin::new(built.shared, built.handler, built.pre, built.gone);
+            Ok(Staged {
+                plugin: Arc::new(plugin),
+                status,
+            })
         }
-        Err(reason) => {
-            status.reason = Some(reason);
-            (status, None)
-        }
+        Err((step, reason)) => Err(Refusal::new(step, reason, status)),
     }
 }
 
-type Built = (Arc<Shared>, Option<Handler>, InstancePre<State>);
+struct Built {
+    shared: Arc<Shared>,
+    handler: Option<Handler>,
+    pre: InstancePre<State>,
+    gone: oneshot::Receiver<()>,
+}
 
-/// What blocks: reading, compiling and linking.
+/// What blocks: compiling and linking.
 fn build(
     runtime: &Inner,
     spec: PluginSpec,
+    artifact: &Artifact,
     stats: Arc<Stats>,
     first: bool,
     status: &mut PluginStatus,
-) -> Result<Built, String> {
-    let bytes = std::fs::read(&spec.path)
-        .map_err(|error| format!("cannot read {}: {error}", spec.path.display()))?;
-    status.size = bytes.len() as u64;
-    status.digest = hex(&Sha256::digest(&bytes));
-    check::file(&bytes)?;
+) -> Result<Built, (Step, String)> {
+    check::file(artifact.bytes()).map_err(|reason| (Step::Validate, reason))?;
     let engine = &runtime.engine;
     let (component, cached) = runtime
         .cache
-        .load(engine, &bytes, &status.digest)
-        .map_err(|error| check::compile_error(&error, bytes.len()))?;
-    drop(bytes);
+        .load(engine, &runtime.compilers, artifact)
+        .map_err(|error| {
+            let reason = check::compile_error(&error, artifact.bytes().len());
+            (Step::Compile, reason)
+        })?;
     status.cached = cached;
 
     let interfaces = Interfaces::of(&component, engine);
     status.imports.clone_from(&interfaces.imports);
     status.exports.clone_from(&interfaces.exports);
     status.http = interfaces.http();
-    let grants = grants(&spec, runtime)?;
+    let (pre, proxy, extensions) =
+        link(runtime, &spec, &component, &interfaces).map_err(|reason| (Step::Link, reason))?;
+    if let (Some(scratch), true) = (&spec.scratch, first) {
+        empty(scratch).map_err(|error| {
+            let folder = scratch.display();
+            let reason = format!("cannot empty the scratch folder {folder}: {error}");
+            (Step::Start, reason)
+        })?;
+    }
+    let (here, gone) = oneshot::channel();
+    let shared = Arc::new(Shared::new(
+        spec,
+        engine.clone(),
+        Arc::clone(&runtime.budget),
+        extensions,
+        stats,
+        here,
+    ));
+    let handler = proxy.map(|proxy| Handler::new(&shared, proxy));
+    Ok(Built {
+        shared,
+        handler,
+        pre,
+        gone,
+    })
+}
+
+type Linked = (InstancePre<State>, Option<ProxyPre<State>>, Extensions);
+
+/// Connects what the component imports, as far as it is granted.
+fn link(
+    runtime: &Inner,
+    spec: &PluginSpec,
+    component: &Component,
+    interfaces: &Interfaces,
+) -> Result<Linked, String> {
+    let grants = grants(spec, runtime)?;
     let granted = |name: &str| grants.is_some_and(|grants| grants.contains_key(name));
     interfaces.check(&spec.name, &runtime.capabilities, granted)?;
 
@@ -99,7 +150,7 @@ fn build(
             continue;
         }
         capability
-            .prepare(&spec, &mut extensions)
+            .prepare(spec, &mut extensions)
             .map_err(|reason| format!("grants.{}: {reason}", capability.name()))?;
         if interfaces.imports_of(&**capability) {
             capability
@@ -108,40 +159,24 @@ fn build(
         }
     }
     let pre = linker
-        .instantiate_pre(&component)
+        .instantiate_pre(component)
         .map_err(|error| format!("an import does not fit what the host provides: {error:#}"))?;
-    let proxy = match status.http {
+    let proxy = match interfaces.http() {
         Some("0.3") => Some(p3::bindings::ServicePre::new(pre.clone()).map(ProxyPre::P3)),
         Some(_) => Some(p2::bindings::ProxyPre::new(pre.clone()).map(ProxyPre::P2)),
         None => None,
     }
     .transpose()
     .map_err(|error| format!("its HTTP handler is not the standard one: {error:#}"))?;
-
-    if let (Some(scratch), true) = (&spec.scratch, first) {
-        empty(scratch).map_err(|error| {
-            format!(
-                "cannot empty the scratch folder {}: {error}",
-                scratch.display()
-            )
-        })?;
-    }
-    let shared = Arc::new(Shared::new(
-        spec,
-        engine.clone(),
-        Arc::clone(&runtime.budget),
-        extensions,
-        stats,
-    ));
-    let http = proxy.map(|proxy| Handler::new(&shared, proxy));
-    Ok((shared, http, pre))
+    Ok((pre, proxy, extensions))
 }
 
 /// Makes one instance, so that one that cannot start is found now.
-async fn try_out(shared: &Arc<Shared>, pre: &InstancePre<State>) -> Result<(), String> {
-    let limits = &shared.spec.limits;
-    let mut store = new_store(shared).map_err(|error| format!("cannot start: {error:#}"))?;
-    let started = tokio::time::timeout(limits.deadline, pre.instantiate_async(&mut store)).await;
+async fn try_out(built: &Built, longest: Duration) -> Result<(), String> {
+    let limits = &built.shared.spec.limits;
+    let mut store = new_store(&built.shared).map_err(|error| format!("cannot start: {error:#}"))?;
+    let started = built.pre.instantiate_async(&mut store);
+    let started = tokio::time::timeout(longest, started).await;
     match started {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) if error.to_string().contains("memory") => Err(format!(
@@ -150,7 +185,7 @@ async fn try_out(shared: &Arc<Shared>, pre: &InstancePre<State>) -> Result<(), S
             trap::describe(&error)
         )),
         Ok(Err(error)) => Err(format!("cannot start: {}", trap::describe(&error))),
-        Err(_) => Err(format!("does not start within {:?}", limits.deadline)),
+        Err(_) => Err(format!("does not start within {longest:?}")),
     }
 }
 
@@ -196,10 +231,11 @@ fn empty(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn blank(spec: &PluginSpec) -> PluginStatus {
+pub(crate) fn blank(spec: &PluginSpec) -> PluginStatus {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     PluginStatus {
         name: spec.name.clone(),
+        generation: spec.generation,
         path: spec.path.display().to_string(),
         memory_limit: spec.limits.memory,
         deadline_ms: millis(spec.limits.deadline.as_millis()),
@@ -212,12 +248,4 @@ fn blank(spec: &PluginSpec) -> PluginStatus {
 
 fn millis(millis: u128) -> u64 {
     u64::try_from(millis).unwrap_or(u64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

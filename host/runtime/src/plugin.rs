@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi_config::WasiConfigVariables;
-use wasmtime_wasi_http::handler::{ProxyHandler, ProxyPre};
+use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, ProxyPre};
 
 use crate::admission::Admission;
 use crate::direct::Direct;
@@ -14,8 +17,13 @@ use crate::limiter::Budget;
 use crate::metrics::Stats;
 use crate::pool::Pool;
 use crate::state::State;
+use crate::ticket::{Failure, Guard, Ticket};
+use crate::trial::Trial;
 use crate::worker::Http;
-use crate::{Extensions, PluginSpec};
+use crate::{Body, CallError, Extensions, PluginSpec, trap};
+
+/// How long a caller waits to be told why its worker ended, which is there at once.
+const POST_MORTEM: Duration = Duration::from_secs(1);
 
 /// What all instances of a plugin share.
 pub(crate) struct Shared {
@@ -31,7 +39,13 @@ pub(crate) struct Shared {
     /// Places of typed calls. They are apart, so that a plugin whose requests call
     /// each other through the host cannot wait for itself.
     pub(crate) calls: Admission,
+    /// How its first requests went.
+    pub(crate) trial: Arc<Trial>,
     closed: AtomicBool,
+    /// Wakes workers that idle, to end.
+    pub(crate) closing: Arc<Notify>,
+    /// Goes with the last request, instance and handle.
+    _here: oneshot::Sender<()>,
 }
 
 impl Shared {
@@ -41,6 +55,7 @@ impl Shared {
         budget: Arc<Budget>,
         extensions: Extensions,
         stats: Arc<Stats>,
+        here: oneshot::Sender<()>,
     ) -> Self {
         Self {
             engine,
@@ -55,18 +70,22 @@ impl Shared {
             stats,
             requests: Admission::new(&spec.limits),
             calls: Admission::new(&spec.limits),
+            trial: Arc::default(),
             closed: AtomicBool::new(false),
+            closing: Arc::default(),
+            _here: here,
             spec,
         }
     }
 
     /// No instance is kept for later from here on.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+        self.closed.store(true, Ordering::Release);
+        self.closing.notify_waiters();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Requests and calls that run or wait.
@@ -100,6 +119,8 @@ pub(crate) struct Plugin {
     pub(crate) handler: Option<Handler>,
     /// Its instances for typed calls.
     pub(crate) pool: Arc<Pool>,
+    /// Ends when nothing is left of it.
+    pub(crate) gone: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Plugin {
@@ -107,11 +128,53 @@ impl Plugin {
         shared: Arc<Shared>,
         handler: Option<Handler>,
         instance: InstancePre<State>,
+        gone: oneshot::Receiver<()>,
     ) -> Self {
         Self {
             handler,
             pool: Arc::new(Pool::new(Arc::clone(&shared), instance)),
+            gone: Mutex::new(Some(gone)),
             shared,
+        }
+    }
+
+    /// Answers an HTTP request; see [`Runtime::handle`](crate::Runtime::handle).
+    pub(crate) async fn handle(
+        &self,
+        mut request: http::Request<Body>,
+        request_id: &str,
+    ) -> Result<http::Response<Body>, CallError> {
+        let started = Instant::now();
+        let handler = self.handler.as_ref().ok_or(CallError::NotFound)?;
+        let shared = &self.shared;
+        shared.stats.request();
+        let deadline = started + shared.spec.limits.deadline;
+        shared
+            .requests
+            .admit(deadline)
+            .await
+            .inspect_err(|error| match error {
+                CallError::Timeout => shared.stats.timeout(),
+                _ => shared.stats.rejected(),
+            })?;
+        let ticket = Ticket::new(Arc::clone(shared), request_id, started);
+        let mut guard = Guard::new(Arc::clone(&ticket), request.method());
+        name_host(&mut request);
+        let request = request.map(Body::into_wasi);
+        let handler = match handler {
+            Handler::Direct(direct) => return direct.handle(ticket, guard, request).await,
+            Handler::Workers(handler) => handler,
+        };
+        match handler.handle(Arc::clone(&ticket), request).await {
+            Ok(response) => {
+                guard.expect(response.headers());
+                Ok(response.map(|body| Body::guarded(body, guard)))
+            }
+            Err(error) => {
+                let error = post_mortem(&ticket, error).await;
+                guard.complete();
+                Err(error)
+            }
         }
     }
 
@@ -121,5 +184,50 @@ impl Plugin {
         if let Some(Handler::Direct(direct)) = &self.handler {
             direct.clear();
         }
+    }
+}
+
+/// `wasi:http` demands an authority, which HTTP/1.0 clients need not send.
+fn name_host(request: &mut http::Request<Body>) {
+    if request.uri().authority().is_some() {
+        return;
+    }
+    let named = request
+        .headers()
+        .get(http::header::HOST)
+        .is_some_and(|host| host.to_str().is_ok_and(|host| !host.is_empty()));
+    if !named {
+        request.headers_mut().insert(
+            http::header::HOST,
+            http::HeaderValue::from_static("localhost"),
+        );
+    }
+}
+
+/// Why a request got no head: what its worker left, which knows best, or the error
+/// that came in its place.
+async fn post_mortem(ticket: &Ticket, error: wasmtime::Error) -> CallError {
+    let stats = &ticket.plugin.stats;
+    if let Some(error) = error.downcast_ref::<InstantiationError<Arc<Ticket>>>() {
+        let error = &*error.error;
+        let plugin = ticket.plugin.spec.name.as_str();
+        tracing::error!(plugin, error = format!("{error:#}"), "no instance");
+        // It could be made when it was loaded: what is missing now is room.
+        stats.rejected();
+        return CallError::Saturated {
+            retry_after: Duration::from_secs(1),
+        };
+    }
+    if tokio::time::timeout(POST_MORTEM, ticket.settled())
+        .await
+        .is_err()
+    {
+        return CallError::Internal(format!("{error:#}"));
+    }
+    match ticket.failure() {
+        Some(Failure::Timeout) => CallError::Timeout,
+        Some(Failure::Trap(trap)) => CallError::Trapped(trap),
+        Some(Failure::Cancelled) => CallError::Internal("cancelled".to_owned()),
+        None => CallError::Trapped(trap::describe(&error)),
     }
 }

@@ -94,6 +94,7 @@ impl Pool {
             .map_err(|_| self.timed_out())?
             .map_err(|error| self.failed(&error))?;
         self.put(warm);
+        shared.trial.ended(false);
         Ok(result)
     }
 
@@ -114,12 +115,17 @@ impl Pool {
 
     fn put(self: &Arc<Self>, mut warm: Warm) {
         warm.served += 1;
-        if warm.served >= self.shared.spec.limits.reuse || self.shared.is_closed() {
+        if warm.served >= self.shared.spec.limits.reuse {
             return;
         }
         warm.store.data_mut().set_context(CallContext::default());
         warm.since = Instant::now();
         let mut shelf = self.shelf.lock();
+        // Under the lock: `clear` comes after the plugin was closed and takes it too.
+        if self.shared.is_closed() {
+            drop(shelf);
+            return;
+        }
         shelf.idle.push(warm);
         if !shelf.swept {
             shelf.swept = true;
@@ -129,6 +135,7 @@ impl Pool {
 
     fn timed_out(&self) -> CallError {
         self.shared.stats.timeout();
+        self.shared.trial.ended(true);
         CallError::Timeout
     }
 
@@ -138,6 +145,7 @@ impl Pool {
         if error.is::<Trap>() || error.is::<WasmBacktrace>() {
             tracing::error!(plugin, trap = text, "trapped in a call");
             self.shared.stats.trap();
+            self.shared.trial.ended(true);
             CallError::Trapped(text)
         } else {
             tracing::error!(plugin, error = text, "a call failed");

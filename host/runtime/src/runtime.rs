@@ -8,21 +8,20 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use wasmtime::component::{Instance, Linker};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi_http::handler::InstantiationError;
 
 use crate::cache::Cache;
+use crate::compile::Compilers;
 use crate::limiter::Budget;
+use crate::load::blank;
 use crate::metrics::Stats;
-use crate::plugin::{Handler, Plugin};
+use crate::plugin::Plugin;
 use crate::state::{State, link_wasi};
-use crate::ticket::{Failure, Guard, Ticket};
 use crate::{
-    Body, CallContext, CallError, Capability, Error, PluginMetrics, PluginSpec, PluginState,
-    PluginStatus, RuntimeConfig, check, engine, load, trap,
+    Artifact, Body, CallContext, CallError, Capability, Error, Inspection, PluginMetrics,
+    PluginSpec, PluginState, PluginStatus, Refusal, Retired, RuntimeConfig, Staged, Step, Swapped,
+    Watch, check, engine, inspect, load,
 };
 
-/// How long a caller waits to be told why its worker ended, which is there at once.
-const POST_MORTEM: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -35,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) linker: Linker<State>,
     pub(crate) capabilities: Vec<Arc<dyn Capability>>,
     pub(crate) cache: Cache,
+    pub(crate) compilers: Compilers,
+    pub(crate) start: Duration,
     pub(crate) budget: Arc<Budget>,
     plugins: RwLock<BTreeMap<String, Entry>>,
     closed: AtomicBool,
@@ -44,6 +45,12 @@ struct Entry {
     status: PluginStatus,
     stats: Arc<Stats>,
     plugin: Option<Arc<Plugin>>,
+}
+
+impl Entry {
+    fn retire(self) -> Option<Retired> {
+        self.plugin.and_then(|plugin| Retired::new(&plugin))
+    }
 }
 
 impl Runtime {
@@ -69,6 +76,8 @@ impl Runtime {
         link_wasi(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
         Ok(Self(Arc::new(Inner {
             cache: Cache::new(&config.cache_dir, &engine),
+            compilers: Compilers::new()?,
+            start: config.start,
             budget: Arc::new(Budget::new(config.total_memory)),
             engine,
             linker,
@@ -78,40 +87,98 @@ impl Runtime {
         })))
     }
 
-    /// Reads, checks, compiles and links a plugin. One of the same name is replaced,
-    /// its requests under way finish with the old one; if the new one does not load,
-    /// what serves goes on serving. The status returned is that of this attempt.
+    /// Reads what a component imports and exports, without compiling it.
+    ///
+    /// # Errors
+    /// A text for people, if the bytes are no component.
+    pub fn inspect(&self, artifact: &Artifact) -> Result<Inspection, String> {
+        inspect::inspect(artifact, &self.0.capabilities)
+    }
+
+    /// Checks, compiles, links and starts a component without letting it serve, and
+    /// without a change to what serves. Compiling is done at low priority.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says at which step and why.
+    pub async fn stage(&self, spec: PluginSpec, artifact: Artifact) -> Result<Staged, Refusal> {
+        let (stats, serving) = self.known(&spec.name);
+        load::stage(&self.0, spec, artifact, stats, !serving).await
+    }
+
+    /// Lets a staged plugin serve in the place of the one of its name. A request gets
+    /// the one or the other whole: those under way finish with the old one.
+    pub fn swap(&self, staged: Staged) -> Swapped {
+        let plugin = Arc::clone(&staged.plugin);
+        let watch = Watch(Arc::clone(&plugin.shared.trial));
+        let entry = Entry {
+            status: staged.status.clone(),
+            stats: Arc::clone(&plugin.shared.stats),
+            plugin: Some(plugin),
+        };
+        let name = entry.status.name.clone();
+        let replaced = self.0.plugins.write().insert(name, entry);
+        Swapped {
+            retired: replaced.and_then(Entry::retire),
+            watch,
+        }
+    }
+
+    /// Lets a plugin serve no more. Requests under way are finished.
+    pub fn remove(&self, name: &str) -> Option<Retired> {
+        let removed = self.0.plugins.write().remove(name);
+        removed.and_then(Entry::retire)
+    }
+
+    /// Removes compiled code of a component from the cache. It is compiled anew if it
+    /// is staged again.
+    pub fn forget(&self, digest: &str) {
+        self.0.cache.forget(digest);
+    }
+
+    /// Reads, stages and swaps in a plugin. If it is refused, what serves goes on
+    /// serving. The status returned is that of this attempt.
     pub async fn load(&self, spec: PluginSpec) -> PluginStatus {
         let name = spec.name.clone();
-        let known = {
-            let plugins = self.0.plugins.read();
-            plugins
-                .get(&name)
-                .map(|entry| (Arc::clone(&entry.stats), entry.plugin.is_some()))
+        let path = spec.path.clone();
+        let read = tokio::task::spawn_blocking(move || std::fs::read(&path)).await;
+        let staged = match read {
+            Ok(Ok(bytes)) => self.stage(spec, Artifact::new(bytes)).await,
+            Ok(Err(error)) => {
+                let reason = format!("cannot read {}: {error}", spec.path.display());
+                Err(Refusal::new(Step::Read, reason, blank(&spec)))
+            }
+            Err(panic) => Err(Refusal::new(Step::Read, panic.to_string(), blank(&spec))),
         };
-        let (stats, serving) = known.unwrap_or_default();
-        let (status, plugin) = load::load(&self.0, spec, Arc::clone(&stats), !serving).await;
-        match &status.reason {
-            None => tracing::info!(
-                plugin = name,
-                cached = status.cached,
-                ms = status.load_ms,
-                "loaded"
-            ),
-            Some(reason) => tracing::error!(plugin = name, reason, "not loaded"),
-        }
-        if plugin.is_some() || !serving {
-            let entry = Entry {
-                status: status.clone(),
-                stats,
-                plugin: plugin.map(Arc::new),
-            };
-            let replaced = self.0.plugins.write().insert(name, entry);
-            if let Some(plugin) = replaced.and_then(|entry| entry.plugin) {
-                plugin.close();
+        match staged {
+            Ok(staged) => {
+                let status = staged.status().clone();
+                self.swap(staged);
+                status
+            }
+            Err(refusal) => {
+                tracing::error!(plugin = name, reason = refusal.reason, "not loaded");
+                let status = *refusal.status;
+                let (stats, serving) = self.known(&name);
+                if !serving {
+                    let entry = Entry {
+                        status: status.clone(),
+                        stats,
+                        plugin: None,
+                    };
+                    self.0.plugins.write().insert(name, entry);
+                }
+                status
             }
         }
-        status
+    }
+
+    /// The counters of a plugin, new ones if it is not known, and whether it serves.
+    fn known(&self, name: &str) -> (Arc<Stats>, bool) {
+        let plugins = self.0.plugins.read();
+        plugins
+            .get(name)
+            .map(|entry| (Arc::clone(&entry.stats), entry.plugin.is_some()))
+            .unwrap_or_default()
     }
 
     /// All plugins, by name.
@@ -155,42 +222,10 @@ impl Runtime {
     pub async fn handle(
         &self,
         plugin: &str,
-        mut request: http::Request<Body>,
+        request: http::Request<Body>,
         request_id: &str,
     ) -> Result<http::Response<Body>, CallError> {
-        let started = Instant::now();
-        let plugin = self.serving(plugin)?;
-        let handler = plugin.handler.as_ref().ok_or(CallError::NotFound)?;
-        let shared = &plugin.shared;
-        shared.stats.request();
-        let deadline = started + shared.spec.limits.deadline;
-        shared
-            .requests
-            .admit(deadline)
-            .await
-            .inspect_err(|error| match error {
-                CallError::Timeout => shared.stats.timeout(),
-                _ => shared.stats.rejected(),
-            })?;
-        let ticket = Ticket::new(Arc::clone(shared), request_id, started);
-        let mut guard = Guard::new(Arc::clone(&ticket), request.method());
-        name_host(&mut request);
-        let request = request.map(Body::into_wasi);
-        let handler = match handler {
-            Handler::Direct(direct) => return direct.handle(ticket, guard, request).await,
-            Handler::Workers(handler) => handler,
-        };
-        match handler.handle(Arc::clone(&ticket), request).await {
-            Ok(response) => {
-                guard.expect(response.headers());
-                Ok(response.map(|body| Body::guarded(body, guard)))
-            }
-            Err(error) => {
-                let error = post_mortem(&ticket, error).await;
-                guard.complete();
-                Err(error)
-            }
-        }
+        self.serving(plugin)?.handle(request, request_id).await
     }
 
     /// Borrows a warm instance of a plugin, or makes one, and runs `f` with its store
@@ -288,50 +323,5 @@ impl Runtime {
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runtime").finish_non_exhaustive()
-    }
-}
-
-/// `wasi:http` demands an authority, which HTTP/1.0 clients need not send.
-fn name_host(request: &mut http::Request<Body>) {
-    if request.uri().authority().is_some() {
-        return;
-    }
-    let named = request
-        .headers()
-        .get(http::header::HOST)
-        .is_some_and(|host| host.to_str().is_ok_and(|host| !host.is_empty()));
-    if !named {
-        request.headers_mut().insert(
-            http::header::HOST,
-            http::HeaderValue::from_static("localhost"),
-        );
-    }
-}
-
-/// Why a request got no head: what its worker left, which knows best, or the error
-/// that came in its place.
-async fn post_mortem(ticket: &Ticket, error: wasmtime::Error) -> CallError {
-    let stats = &ticket.plugin.stats;
-    if let Some(error) = error.downcast_ref::<InstantiationError<Arc<Ticket>>>() {
-        let error = &*error.error;
-        let plugin = ticket.plugin.spec.name.as_str();
-        tracing::error!(plugin, error = format!("{error:#}"), "no instance");
-        // It could be made when it was loaded: what is missing now is room.
-        stats.rejected();
-        return CallError::Saturated {
-            retry_after: Duration::from_secs(1),
-        };
-    }
-    if tokio::time::timeout(POST_MORTEM, ticket.settled())
-        .await
-        .is_err()
-    {
-        return CallError::Internal(format!("{error:#}"));
-    }
-    match ticket.failure() {
-        Some(Failure::Timeout) => CallError::Timeout,
-        Some(Failure::Trap(trap)) => CallError::Trapped(trap),
-        Some(Failure::Cancelled) => CallError::Internal("cancelled".to_owned()),
-        None => CallError::Trapped(trap::describe(&error)),
     }
 }

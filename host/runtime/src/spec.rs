@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct PluginSpec {
     /// The name it is called by, in logs and metrics too.
     pub name: String,
+    /// Its number among the generations of this plugin, as the host counts them.
+    pub generation: u64,
     /// The component's file.
     pub path: PathBuf,
     /// What one request and one instance may use.
@@ -73,6 +75,9 @@ pub struct RuntimeConfig {
     pub stack: usize,
     /// How often running guests are made to give way to others.
     pub tick: Duration,
+    /// The longest that the first instance of a staged plugin may take to start; its
+    /// deadline holds too.
+    pub start: Duration,
 }
 
 impl Default for RuntimeConfig {
@@ -83,6 +88,7 @@ impl Default for RuntimeConfig {
             total_memory: 16 << 30,
             stack: 8 << 20,
             tick: Duration::from_millis(5),
+            start: Duration::from_secs(10),
         }
     }
 }

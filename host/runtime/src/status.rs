@@ -18,6 +18,8 @@ pub enum PluginState {
 pub struct PluginStatus {
     /// Its name.
     pub name: String,
+    /// Its number among the generations of this plugin, as the host counts them.
+    pub generation: u64,
     /// Whether it serves.
     pub state: PluginState,
     /// Why it does not.

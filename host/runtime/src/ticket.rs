@@ -107,6 +107,11 @@ impl Ticket {
 impl Drop for Ticket {
     /// Caller and worker are both through: its place is free.
     fn drop(&mut self) {
+        let failed = match self.failure.get_mut() {
+            Some(Failure::Timeout | Failure::Trap(_)) => true,
+            Some(Failure::Cancelled) | None => false,
+        };
+        self.plugin.trial.ended(failed);
         self.plugin.requests.release();
     }
 }

@@ -5,9 +5,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::Sleep;
 use wasmtime::{Store, StoreContextMut, format_err};
 use wasmtime_wasi_http::WasiHttpView;
@@ -54,6 +55,7 @@ impl HandlerState for Http {
             expiration: Expiration {
                 shared: Arc::clone(shared),
                 current: Arc::clone(&current),
+                closing: Box::pin(Arc::clone(&shared.closing).notified_owned()),
                 alarm: None,
             },
             state: Worker {
@@ -173,6 +175,8 @@ impl Worker {
 pub(crate) struct Expiration {
     shared: Arc<Shared>,
     current: Arc<Current>,
+    /// The plugin takes no more requests.
+    closing: Pin<Box<OwnedNotified>>,
     /// Set to the first moment that could matter, and looked at again when it comes:
     /// most requests are long gone by then and never touch the timer.
     alarm: Option<Pin<Box<Sleep>>>,
@@ -206,8 +210,11 @@ impl WorkerExpiration for Expiration {
     ) -> Poll<()> {
         let this = &mut *self;
         let Some(ticket) = this.current.get() else {
+            let idle = status == WorkerStatus::Idle;
+            if idle && (this.shared.is_closed() || this.closing.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(());
+            }
             let wait = match status {
-                WorkerStatus::Idle if this.shared.is_closed() => Duration::ZERO,
                 WorkerStatus::Idle => this.shared.spec.limits.idle,
                 WorkerStatus::Requests | WorkerStatus::PostReturn => {
                     this.shared.spec.limits.deadline

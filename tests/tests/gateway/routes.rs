@@ -36,7 +36,7 @@ async fn a_wrong_method_is_405_and_says_which_are_right() {
         "/metrics",
         "/openapi.json",
         "/v1/plugins",
-        "/v1/plugins/x",
+        "/v1/plugins/x/generations",
     ] {
         for method in [
             Method::POST,

@@ -17,8 +17,8 @@ use super::Config;
 const DEFAULT_FILE: &str = "lakehouse.toml";
 
 /// Sections whose keys can be set by `LAKEHOUSE_<SECTION>_<KEY>`.
-const SECTIONS: [&str; 8] = [
-    "server", "log", "data", "store", "vectors", "runtime", "gateway", "plugins",
+const SECTIONS: [&str; 9] = [
+    "server", "log", "data", "store", "vectors", "runtime", "gateway", "plugins", "admin",
 ];
 
 /// Environment variables with a short name, and the key each of them sets.

@@ -16,7 +16,7 @@ use lakehouse_vectord::Durability;
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Overrides, load};
-pub use plugins::{PluginSection, Plugins};
+pub use plugins::{PluginSection, Plugins, Probe};
 pub(crate) use validate::{NAME_RULE, NATIVE_ROUTES, covers, is_plugin_name};
 pub use value::{Size, Span};
 
@@ -40,6 +40,18 @@ pub struct Config {
     pub gateway: Gateway,
     /// The plugins.
     pub plugins: Plugins,
+    /// Who may change plugins.
+    pub admin: Admin,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// The bearer token of calls that change plugins; empty for none.
+    pub token: String,
+    /// A file that holds it instead.
+    pub token_file: PathBuf,
 }
 
 /// `[server]`

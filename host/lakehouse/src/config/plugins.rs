@@ -18,10 +18,50 @@ pub struct Plugins {
     pub dir: PathBuf,
     /// Plugins that must serve for `/readyz` to say yes.
     pub required: Vec<String>,
+    /// Generations of a plugin that are kept beside the one that serves.
+    pub keep: usize,
+    /// Bytes of the largest component.
+    pub max_size: Size,
+    /// The longest that a self-test or a probe may take.
+    pub check_timeout: Span,
     /// `[plugins.defaults]`: limits for plugins whose section says nothing.
     pub defaults: PluginSection,
     /// `[plugins.<name>]`.
     pub sections: BTreeMap<String, PluginSection>,
+}
+
+/// `[plugins.<name>.probe]`: a request that a new version must answer before it serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Path and query, as a client would ask for it.
+    pub path: String,
+    /// The status that it must have.
+    #[serde(default = "ok")]
+    pub status: u16,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+/// `[plugins.<name>.trial]`: when the host goes back from a new generation by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trial {
+    /// Requests and calls that are watched, from the first on; 0 watches none.
+    pub requests: u64,
+    /// So many of them that trap or time out are too many.
+    pub failures: u64,
+}
+
+impl Default for Trial {
+    fn default() -> Self {
+        Self {
+            requests: 100,
+            failures: 5,
+        }
+    }
 }
 
 /// `[plugins.<name>]`. What is left out comes from the built-in section of that
@@ -62,6 +102,12 @@ pub struct PluginSection {
     /// Whether the guest has a folder for temporary files, `/tmp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<bool>,
+    /// When the host goes back from a new generation by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+    /// A request that a new version must answer before it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
     /// What the plugin may use of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grants: Option<toml::Table>,
@@ -89,6 +135,8 @@ impl PluginSection {
             reuse: self.reuse.or(weaker.reuse),
             idle: self.idle.or(weaker.idle),
             scratch: self.scratch.or(weaker.scratch),
+            trial: self.trial.or(weaker.trial),
+            probe: self.probe.or_else(|| weaker.probe.clone()),
             grants: self.grants.or_else(|| weaker.grants.clone()),
             config: self.config.or_else(|| weaker.config.clone()),
             env: self.env.or_else(|| weaker.env.clone()),
@@ -131,6 +179,7 @@ fn defaults() -> PluginSection {
         queue_wait: Some(Span(limits.queue_wait)),
         reuse: Some(limits.reuse),
         idle: Some(Span(limits.idle)),
+        trial: Some(Trial::default()),
         ..PluginSection::default()
     }
 }
@@ -209,6 +258,9 @@ impl Default for Plugins {
             required: ["storage", "catalog", "ingest", "query"]
                 .map(String::from)
                 .into(),
+            keep: 5,
+            max_size: Size::mib(256),
+            check_timeout: Span::secs(10),
             defaults: defaults(),
             sections: sections(),
         }
@@ -238,6 +290,9 @@ impl Serialize for Plugins {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("dir", &self.dir)?;
         map.serialize_entry("required", &self.required)?;
+        map.serialize_entry("keep", &self.keep)?;
+        map.serialize_entry("max_size", &self.max_size)?;
+        map.serialize_entry("check_timeout", &self.check_timeout)?;
         map.serialize_entry("defaults", &self.defaults)?;
         for (name, section) in &self.sections {
             map.serialize_entry(name, section)?;
@@ -264,6 +319,9 @@ impl<'de> Deserialize<'de> for Plugins {
                     match key.as_str() {
                         "dir" => plugins.dir = map.next_value()?,
                         "required" => plugins.required = map.next_value()?,
+                        "keep" => plugins.keep = map.next_value()?,
+                        "max_size" => plugins.max_size = map.next_value()?,
+                        "check_timeout" => plugins.check_timeout = map.next_value()?,
                         "defaults" => {
                             let section: PluginSection = map.next_value()?;
                             plugins.defaults = section.or(&plugins.defaults);
@@ -292,7 +350,10 @@ impl<'de> Deserialize<'de> for Section {
             type Value = Section;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`dir`, `required`, `defaults` or the table of a plugin")
+                f.write_str(
+                    "`dir`, `required`, `keep`, `max_size`, `check_timeout`, `defaults` or the \
+                     table of a plugin",
+                )
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Section, A::Error> {

@@ -153,11 +153,19 @@ impl Config {
                 return Err(ConfigError::key("plugins.required", what));
             }
         }
+        positive("plugins.max_size", self.plugins.max_size.0)?;
+        positive("plugins.check_timeout", nanos(self.plugins.check_timeout))?;
         validate_section("plugins.defaults", &self.plugins.defaults)?;
         if self.plugins.defaults.route.is_some() {
             return Err(ConfigError::key(
                 "plugins.defaults.route",
                 "plugins cannot share a route",
+            ));
+        }
+        if self.plugins.defaults.probe.is_some() {
+            return Err(ConfigError::key(
+                "plugins.defaults.probe",
+                "plugins cannot share a path",
             ));
         }
         let mut routes = HashMap::new();
@@ -168,6 +176,18 @@ impl Config {
             }
             validate_section(&key, section)?;
             let route = self.plugins.route(name);
+            if let Some(probe) = &section.probe {
+                let key = format!("{key}.probe");
+                let path: Option<Uri> = probe.path.parse().ok();
+                if path.is_none_or(|path| !covers(&route, path.path())) {
+                    let what = format!("`{}` is not a path under `{route}`", probe.path);
+                    return Err(ConfigError::key(&format!("{key}.path"), what));
+                }
+                if !(100..600).contains(&probe.status) {
+                    let what = format!("{} is no status of HTTP", probe.status);
+                    return Err(ConfigError::key(&format!("{key}.status"), what));
+                }
+            }
             if let Some(other) = routes.insert(route.clone(), name) {
                 let what = format!("`{route}` is the route of `{other}` too");
                 return Err(ConfigError::key(&format!("{key}.route"), what));
@@ -205,6 +225,9 @@ fn validate_section(key: &str, section: &PluginSection) -> Result<(), ConfigErro
         ("concurrency", section.concurrency.map(|count| count as u64)),
     ] {
         positive(&key(name), value.unwrap_or(1))?;
+    }
+    if let Some(trial) = section.trial {
+        positive(&key("trial.failures"), trial.failures)?;
     }
     if section.memory.is_some_and(|size| size.0 > 4 << 30) {
         let what = "an instance can address 4GiB at most";
@@ -294,6 +317,18 @@ mod tests {
             ),
             ("[plugins.A]\n", "plugins.A: a plugin's name"),
             ("[plugins.a]\nmemory = \"5GiB\"", "plugins.a.memory: "),
+            (
+                "[plugins.a.trial]\nfailures = 0",
+                "plugins.a.trial.failures: must be more than zero",
+            ),
+            (
+                "[plugins.a.probe]\npath = \"/v1/b\"",
+                "plugins.a.probe.path: `/v1/b` is not a path under `/v1/a`",
+            ),
+            (
+                "[plugins.a.probe]\npath = \"/v1/a\"\nstatus = 2000",
+                "plugins.a.probe.status: 2000 is no status",
+            ),
         ] {
             let error = error(text);
             assert!(error.starts_with(expected), "{error}");

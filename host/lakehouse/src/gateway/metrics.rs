@@ -13,24 +13,23 @@ use prometheus::{
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// Counters of the gateway, looked up once.
+/// Counters of the gateway.
 pub struct Metrics {
-    routes: Vec<RouteMetrics>,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
     /// Operation routes and paths that nobody serves.
-    other: RouteMetrics,
+    pub other: RouteMetrics,
 }
 
-struct RouteMetrics {
+/// Those of one route, looked up once.
+pub struct RouteMetrics {
     requests: [IntCounter; CLASSES.len()],
     seconds: Histogram,
 }
 
 impl Metrics {
-    /// Counters for these routes, by number.
-    pub fn new<'a>(
-        routes: impl Iterator<Item = &'a str>,
-        registry: &Registry,
-    ) -> prometheus::Result<Self> {
+    /// Counters in this registry.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let requests = IntCounterVec::new(
             Opts::new(
                 "lakehouse_http_requests_total",
@@ -48,24 +47,33 @@ impl Metrics {
         )?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
-        let route = |name: &str| RouteMetrics {
-            requests: CLASSES.map(|class| requests.with_label_values(&[name, class])),
-            seconds: seconds.with_label_values(&[name]),
-        };
+        let other = RouteMetrics::new("other", &requests, &seconds);
         Ok(Self {
-            routes: routes.map(route).collect(),
-            other: route("other"),
+            requests,
+            seconds,
+            other,
         })
     }
 
+    /// The counters of one route.
+    pub fn route(&self, name: &str) -> RouteMetrics {
+        RouteMetrics::new(name, &self.requests, &self.seconds)
+    }
+}
+
+impl RouteMetrics {
+    fn new(name: &str, requests: &IntCounterVec, seconds: &HistogramVec) -> Self {
+        Self {
+            requests: CLASSES.map(|class| requests.with_label_values(&[name, class])),
+            seconds: seconds.with_label_values(&[name]),
+        }
+    }
+
     /// Counts an answered request.
-    pub fn count(&self, route: Option<usize>, status: StatusCode, elapsed: Duration) {
-        let route = route
-            .and_then(|at| self.routes.get(at))
-            .unwrap_or(&self.other);
+    pub fn count(&self, status: StatusCode, elapsed: Duration) {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
-        route.requests[class].inc();
-        route.seconds.observe(elapsed.as_secs_f64());
+        self.requests[class].inc();
+        self.seconds.observe(elapsed.as_secs_f64());
     }
 }
 

@@ -5,7 +5,10 @@
 //! request id on top of the plugin's own work. CORS and compression are layers
 //! around it that are there only when the configuration asks for them.
 
+mod access;
+mod admin;
 mod body;
+mod digest;
 mod layers;
 mod metrics;
 mod ops;
@@ -14,6 +17,7 @@ mod proxy;
 mod request_id;
 mod routes;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,21 +27,25 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lakehouse_runtime::{Body, CallError};
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 use tower::Service;
 
 use crate::config::ConfigError;
 use crate::host::Host;
 use crate::roster::State;
 
+use access::Access;
 pub use body::ResponseBody;
 use body::{Exceeded, RequestBody};
 pub use layers::Front;
 use metrics::Metrics;
 use problem::Problem;
-pub use proxy::Peer;
 use proxy::Proxy;
+pub use proxy::{Peer, connector};
 pub use request_id::{REQUEST_ID, RequestIds};
 use routes::{Route, Routes, Target};
+pub(crate) use routes::{strip, stripped};
 
 /// The largest answer of a native service that is turned into a problem.
 const MAX_NATIVE_ERROR: usize = 64 << 10;
@@ -48,35 +56,39 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     host: Arc<Host>,
-    routes: Routes,
+    routes: RwLock<Arc<Routes>>,
     proxy: Proxy,
     vectors: axum::Router,
     metrics: Metrics,
+    access: Access,
+    /// Components that are being received.
+    uploads: Semaphore,
 }
 
 impl Gateway {
-    /// A gateway to what the host holds.
+    /// A gateway to what the host holds, for a server that listens on this address.
     ///
     /// # Errors
-    /// If an upstream's URL cannot be used.
-    pub fn new(host: Arc<Host>) -> Result<Self, ConfigError> {
-        let routes = Routes::new(&host.config, &host.roster)?;
-        let metrics = Metrics::new(
-            routes.iter().map(|route| route.name.as_str()),
-            &host.registry,
-        )
-        .map_err(|error| ConfigError::new(format!("metrics: {error}")))?;
+    /// If an upstream's URL or the admin token cannot be used.
+    pub fn new(host: Arc<Host>, bound: IpAddr) -> Result<Self, ConfigError> {
+        let access = Access::new(&host.config.admin, bound)?;
+        let metrics = Metrics::new(&host.registry)
+            .map_err(|error| ConfigError::new(format!("metrics: {error}")))?;
+        let routes = Routes::new(&host.config, &host.roster, &metrics)?;
         let vectors = crate::vectors::router(Arc::clone(&host.vectors))
             .layer(axum::extract::DefaultBodyLimit::disable());
-        let tls = routes.iter().any(Route::is_https);
+        let mut upstreams = host.config.upstreams()?.into_values();
+        let tls = upstreams.any(|uri| uri.scheme_str() == Some("https"));
         let proxy = Proxy::new(host.config.gateway.timeout.0, tls)
             .map_err(|error| ConfigError::new(format!("gateway: https: {error}")))?;
         Ok(Self(Arc::new(Inner {
             proxy,
             host,
-            routes,
+            routes: RwLock::new(Arc::new(routes)),
             vectors,
             metrics,
+            access,
+            uploads: Semaphore::new(admin::UPLOADS),
         })))
     }
 
@@ -92,15 +104,16 @@ impl Gateway {
                     request.headers().get(&REQUEST_ID).cloned(),
                 )
             });
-        let found = gateway.routes.find(request.uri().path());
+        let routes = gateway.routes();
+        let found = routes.find(request.uri().path());
         let response = match found {
-            Some((_, route)) => gateway.route(route, request).await,
+            Some(route) => gateway.route(route, request).await,
+            None if admin::covers(request.uri().path()) => admin::answer(gateway, request).await,
             None => gateway.native(request),
         };
         let elapsed = started.elapsed();
-        gateway
-            .metrics
-            .count(found.map(|(at, _)| at), response.status(), elapsed);
+        let metrics = found.map_or(&gateway.metrics.other, |route| &route.metrics);
+        metrics.count(response.status(), elapsed);
         if let Some((method, uri, id)) = access {
             tracing::debug!(
                 target: "lakehouse::access",
@@ -116,6 +129,25 @@ impl Gateway {
 }
 
 impl Inner {
+    /// The routes as they are now: made anew when plugins have come or gone.
+    fn routes(&self) -> Arc<Routes> {
+        let known = Arc::clone(&self.routes.read());
+        if known.version() == self.host.roster.version() {
+            return known;
+        }
+        match Routes::new(&self.host.config, &self.host.roster, &self.metrics) {
+            Ok(routes) => {
+                let routes = Arc::new(routes);
+                *self.routes.write() = Arc::clone(&routes);
+                routes
+            }
+            Err(error) => {
+                tracing::error!(%error, "the routes stay as they were");
+                known
+            }
+        }
+    }
+
     async fn route(&self, route: &Route, request: Request<Incoming>) -> Response<ResponseBody> {
         let limit = route.max_body.0;
         let (head, body) = request.into_parts();
@@ -244,7 +276,7 @@ impl Inner {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Problem::method(&head.method, path, "GET, HEAD").into();
         }
-        answer(self, path)
+        answer(self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/plugins`.
+//! `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, and what `/v1/plugins` shows.
 
 use std::time::Duration;
 
@@ -14,31 +14,25 @@ use super::{Inner, json, metrics};
 /// The description of the whole API.
 const OPENAPI: &str = include_str!("../../openapi.json");
 
-const PLUGINS: &str = "/v1/plugins";
+/// The plugins there are.
+pub const PLUGINS: &str = "/v1/plugins";
 
-/// Answers a GET of a path.
-pub type Answer = fn(&Inner, &str) -> Response<ResponseBody>;
+/// Answers a GET.
+pub type Answer = fn(&Inner) -> Response<ResponseBody>;
 
 /// What answers a path, if it is one of these.
 pub fn find(path: &str) -> Option<Answer> {
     Some(match path {
-        "/healthz" => |_, _| health(),
-        "/readyz" => |gateway, _| ready(gateway),
-        "/metrics" => |gateway, _| {
+        "/healthz" => |_| health(),
+        "/readyz" => ready,
+        "/metrics" => |gateway| {
             let text = metrics::render(&gateway.host.registry, &gateway.host.runtime);
             typed("text/plain; version=0.0.4; charset=utf-8", text)
         },
-        "/openapi.json" => |_, _| typed("application/json", OPENAPI),
-        PLUGINS => |gateway, _| list(gateway),
-        _ if name(path).is_some() => one,
+        "/openapi.json" => |_| typed("application/json", OPENAPI),
+        PLUGINS => list,
         _ => return None,
     })
-}
-
-/// The plugin's name in `/v1/plugins/{name}`.
-fn name(path: &str) -> Option<&str> {
-    let name = path.strip_prefix(PLUGINS)?.strip_prefix('/')?;
-    (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
 fn typed(media: &'static str, body: impl Into<Bytes>) -> Response<ResponseBody> {
@@ -60,7 +54,7 @@ fn ready(gateway: &Inner) -> Response<ResponseBody> {
     }
     let mut missing = Vec::new();
     let mut said = Vec::new();
-    for entry in host.roster.iter().filter(|entry| entry.required) {
+    for entry in host.roster.all().iter().filter(|entry| entry.required) {
         let state = entry.state();
         let name = &entry.name;
         match (state.word(), state.reason()) {
@@ -74,9 +68,18 @@ fn ready(gateway: &Inner) -> Response<ResponseBody> {
             "reason": state.reason(),
         }));
     }
+    let trouble = host
+        .deployer
+        .as_ref()
+        .and_then(|deployer| deployer.trouble());
     if missing.is_empty() {
-        return json(&json!({"status": "ready"}));
+        // What is there serves, whatever has become of the folder.
+        return match trouble {
+            None => json(&json!({"status": "ready"})),
+            Some(trouble) => json(&json!({"status": "ready", "trouble": trouble})),
+        };
     }
+    said.extend(trouble);
     Problem::unavailable(said.join("; "), retry)
         .with("plugins", missing)
         .into()
@@ -86,14 +89,15 @@ fn list(gateway: &Inner) -> Response<ResponseBody> {
     let plugins: Vec<_> = gateway
         .host
         .roster
+        .all()
         .iter()
         .map(|entry| entry.view())
         .collect();
     json(&json!({"plugins": plugins}))
 }
 
-fn one(gateway: &Inner, path: &str) -> Response<ResponseBody> {
-    let name = name(path).unwrap_or_default();
+/// One plugin as it stands.
+pub fn one(gateway: &Inner, name: &str) -> Response<ResponseBody> {
     match gateway.host.roster.get(name) {
         Some(entry) => json(&entry.view()),
         None => Problem::new(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use lakehouse_runtime::CallError;
 use serde::Serialize;
@@ -27,6 +27,9 @@ pub struct Problem {
     retry_after: Option<Duration>,
     #[serde(skip)]
     allow: Option<&'static str>,
+    /// How to authenticate.
+    #[serde(skip)]
+    challenge: Option<&'static str>,
 }
 
 fn code<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -44,7 +47,21 @@ impl Problem {
             more: Map::new(),
             retry_after: None,
             allow: None,
+            challenge: None,
         }
+    }
+
+    /// Its status.
+    #[cfg(test)]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// 401, for want of a bearer token.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, detail);
+        problem.challenge = Some("Bearer realm=\"lakehouse\"");
+        problem
     }
 
     /// 404 for a path that nobody serves.
@@ -114,6 +131,9 @@ impl From<Problem> for Response<ResponseBody> {
         }
         if let Some(allow) = problem.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(challenge) = problem.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

@@ -50,27 +50,10 @@ impl Proxy {
     /// # Errors
     /// If the system's certificates cannot be used.
     pub fn new(timeout: Duration, tls: bool) -> Result<Self, rustls::Error> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.enforce_http(false);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let config = if tls {
-            config.with_platform_verifier()?
-        } else {
-            config.with_root_certificates(RootCertStore::empty())
-        };
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config.with_no_client_auth())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
         Ok(Self {
             client: Client::builder(TokioExecutor::new())
                 .pool_idle_timeout(POOL_IDLE)
-                .build(connector),
+                .build(connector(tls)?),
             timeout,
         })
     }
@@ -132,6 +115,31 @@ impl Proxy {
             )),
         }
     }
+}
+
+/// Connections to other hosts. Without `tls` none is https, and the system's
+/// certificates are not read.
+///
+/// # Errors
+/// If the system's certificates cannot be used.
+pub fn connector(tls: bool) -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.enforce_http(false);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = if tls {
+        config.with_platform_verifier()?
+    } else {
+        config.with_root_certificates(RootCertStore::empty())
+    };
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(config.with_no_client_auth())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector))
 }
 
 /// The URL at the other host: its base, then the path without `/v1`.

@@ -1,5 +1,6 @@
 //! Which path goes where.
 
+use super::metrics::{Metrics, RouteMetrics};
 use crate::config::{Config, ConfigError, Size, covers};
 use crate::roster::Roster;
 
@@ -20,42 +21,40 @@ pub enum Target {
 }
 
 /// One route.
-#[derive(Debug, Clone)]
 pub struct Route {
     /// The path; everything below it belongs to the route too.
     pub path: String,
-    /// Its name in metrics.
-    pub name: String,
+    /// What is counted of it.
+    pub metrics: RouteMetrics,
     /// Who answers.
     pub target: Target,
     /// Largest request body.
     pub max_body: Size,
 }
 
-impl Route {
-    /// Whether another host answers, over TLS.
-    pub fn is_https(&self) -> bool {
-        matches!(&self.target, Target::Upstream(uri) if uri.scheme_str() == Some("https"))
-    }
+/// All routes but those of operation, as they are at one version of the roster.
+pub struct Routes {
+    version: u64,
+    routes: Vec<Route>,
 }
-
-/// All routes but those of operation.
-#[derive(Debug)]
-pub struct Routes(Vec<Route>);
 
 const V1: &str = "/v1";
 const VECTORS: &str = "/v1/vectors";
 
 impl Routes {
-    /// The routes of the configured plugins, of those in the folder, of vectors, and
-    /// of other hosts in the place of any of these.
+    /// The routes of all plugins of the roster, of vectors, and of other hosts in the
+    /// place of any of these.
     ///
     /// # Errors
     /// If an upstream's URL cannot be used.
-    pub fn new(config: &Config, roster: &Roster) -> Result<Self, ConfigError> {
+    pub fn new(config: &Config, roster: &Roster, metrics: &Metrics) -> Result<Self, ConfigError> {
+        // Before the entries: a change between the two makes for one more look.
+        let version = roster.version();
         let mut upstreams = config.upstreams()?;
         let mut routes: Vec<Route> = roster
-            .routed()
+            .all()
+            .iter()
+            .filter_map(|entry| Some((entry.name.as_str(), entry.route.as_deref()?)))
             .map(|(name, path)| {
                 let section = config.plugins.section(name);
                 let target = match upstreams.remove(name) {
@@ -67,7 +66,7 @@ impl Routes {
                 };
                 Route {
                     path: path.to_owned(),
-                    name: name.to_owned(),
+                    metrics: metrics.route(name),
                     target,
                     max_body: section.max_body(),
                 }
@@ -75,7 +74,7 @@ impl Routes {
             .collect();
         routes.push(Route {
             path: VECTORS.to_owned(),
-            name: "vectors".to_owned(),
+            metrics: metrics.route("vectors"),
             target: upstreams
                 .remove("vectors")
                 .map_or(Target::Vectors, Target::Upstream),
@@ -83,23 +82,22 @@ impl Routes {
         });
         // The longest route that fits wins.
         routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
-        Ok(Self(routes))
+        Ok(Self { version, routes })
     }
 
-    /// The route of a path and its number.
-    pub fn find(&self, path: &str) -> Option<(usize, &Route)> {
-        let mut routes = self.0.iter().enumerate();
-        routes.find(|(_, route)| covers(&route.path, path))
+    /// The version of the roster that they come from, or a later one.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
-    /// All of them, by number.
-    pub fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.0.iter()
+    /// The route of a path.
+    pub fn find(&self, path: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| covers(&route.path, path))
     }
 }
 
 /// How many bytes at the start of a path the plugin does not see.
-fn stripped(route: &str, prefix: bool) -> usize {
+pub fn stripped(route: &str, prefix: bool) -> usize {
     if prefix {
         route.len()
     } else if covers(V1, route) {
