@@ -90,7 +90,8 @@ async fn idle_instances_go_at_once() {
     for text in [BEHAVE, BEHAVE_03] {
         let host = Host::new();
         swap(&host, text).await;
-        host.text("/ok").await;
+        let answer = host.get("/ok").await.unwrap();
+        answer.into_body().collect().await.expect("a whole body");
         drained(swap(&host, text).await).await;
         drained(host.runtime.remove("behave")).await;
         assert_eq!(host.runtime.memory(), 0);
