@@ -1,9 +1,13 @@
 //! A component's bytes and what they are known by.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+
+/// Bytes that are read and hashed while they are at hand.
+const BLOCK: u64 = 256 << 10;
 
 /// A component as it was built, in memory. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +23,26 @@ impl Artifact {
         let bytes = bytes.into();
         let digest = hex(&Sha256::digest(&bytes));
         Self { bytes, digest }
+    }
+
+    /// Reads the bytes, about `size` of them, and works out their digest on the way.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read(mut reader: impl Read, size: usize) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut bytes = Vec::with_capacity(size);
+        loop {
+            let before = bytes.len();
+            if reader.by_ref().take(BLOCK).read_to_end(&mut bytes)? == 0 {
+                break;
+            }
+            hasher.update(&bytes[before..]);
+        }
+        Ok(Self {
+            bytes: bytes.into(),
+            digest: hex(&hasher.finalize()),
+        })
     }
 
     /// The bytes.

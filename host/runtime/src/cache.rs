@@ -4,11 +4,15 @@
 //! settings and version make of compiled code, and by a checksum of the file itself:
 //! a file that was cut or damaged no longer has its name, and is compiled anew.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -20,10 +24,21 @@ const BLOCK: usize = 256 << 10;
 const SUFFIX: &str = ".cwasm";
 
 /// The folder of compiled code, for one engine.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
     engine: String,
+    /// Files whose checksum was right, as they were then: each is read once.
+    sound: Mutex<HashMap<PathBuf, Stamp>>,
+}
+
+/// What tells one state of a file from another: device, inode, size, and when it was
+/// modified.
+type Stamp = (u64, u64, u64, SystemTime);
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let file = fs::metadata(path)?;
+    Ok((file.dev(), file.ino(), file.len(), file.modified()?))
 }
 
 impl Cache {
@@ -33,6 +48,7 @@ impl Cache {
         Self {
             folder: folder.to_owned(),
             engine: format!("{:016x}", hasher.finish()),
+            sound: Mutex::default(),
         }
     }
 
@@ -78,14 +94,14 @@ impl Cache {
                 continue;
             };
             let path = entry.path();
-            match checksum(&path) {
-                Ok(found) if found == sum => match open(engine, &path) {
+            match self.is_sound(&path, sum) {
+                Ok(true) => match open(engine, &path) {
                     Ok(component) => return Some(component),
                     Err(error) => {
                         tracing::warn!(path = %path.display(), %error, "compiled code of another make: compiling anew");
                     }
                 },
-                Ok(_) => {
+                Ok(false) => {
                     tracing::warn!(path = %path.display(), "compiled code is damaged: compiling anew");
                 }
                 Err(error) => {
@@ -95,6 +111,20 @@ impl Cache {
             let _ = fs::remove_file(&path);
         }
         None
+    }
+
+    /// Whether a file has this checksum. It is not read again while it stays as it is:
+    /// nobody but the host writes to the folder.
+    fn is_sound(&self, path: &Path, sum: &str) -> io::Result<bool> {
+        let now = stamp(path)?;
+        if self.sound.lock().get(path) == Some(&now) {
+            return Ok(true);
+        }
+        let sound = checksum(path)? == sum;
+        if sound {
+            self.sound.lock().insert(path.to_owned(), now);
+        }
+        Ok(sound)
     }
 
     /// Removes compiled code of a component, for whatever engine. What cannot be
@@ -132,6 +162,7 @@ impl Cache {
                 name.starts_with(digest) && name.ends_with(SUFFIX) && goes(name)
             });
             if stale {
+                self.sound.lock().remove(&entry.path());
                 let _ = fs::remove_file(entry.path());
             }
         }

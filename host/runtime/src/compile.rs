@@ -5,7 +5,7 @@ use rayon::ThreadPool;
 use crate::Error;
 
 /// How far below others they stand, as `nice` counts.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 5;
 
 /// Threads for compiling alone, one a core.
 #[derive(Debug)]

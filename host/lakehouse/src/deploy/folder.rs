@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use lakehouse_runtime::Artifact;
+
 /// How long a file must stay as it is, unless its writer is known to be done.
 const SETTLE: Duration = Duration::from_millis(150);
 /// How long a file that ends in the middle of a component is waited for.
@@ -71,8 +73,8 @@ pub fn look(dir: &Path) -> io::Result<BTreeMap<String, Found>> {
 ///
 /// # Errors
 /// Those of reading.
-pub fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut file = File::open(path)?;
+pub fn read(path: &Path, limit: u64) -> io::Result<Option<Artifact>> {
+    let file = File::open(path)?;
     let before = file.metadata()?;
     if before.is_dir() {
         return Err(io::Error::other("it is a folder"));
@@ -83,12 +85,10 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
             before.len()
         )));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
-    let read = Read::by_ref(&mut file)
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)?;
+    let size = usize::try_from(before.len()).unwrap_or(0);
+    let artifact = Artifact::read((&file).take(limit.saturating_add(1)), size)?;
     let same = Stamp::of(&before)? == Stamp::of(&file.metadata()?)?;
-    Ok((same && read as u64 == before.len()).then_some(bytes))
+    Ok((same && artifact.size() == before.len()).then_some(artifact))
 }
 
 /// Whether a component ends where its sections say. Anything else than a component
@@ -362,7 +362,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.wasm");
         fs::write(&path, "12345").unwrap();
-        assert_eq!(read(&path, 5).unwrap().unwrap(), b"12345");
+        let read_whole = read(&path, 5).unwrap().unwrap();
+        assert_eq!(read_whole.bytes(), "12345");
+        assert_eq!(read_whole.digest(), Artifact::new("12345").digest());
         let error = read(&path, 4).unwrap_err().to_string();
         assert!(error.contains("plugins.max_size is 4"), "{error}");
         assert!(read(folder.path(), 5).is_err());

@@ -6,6 +6,7 @@
 //! through the API, a rollback. A file counts as an act when its content changes, also
 //! while the host was off, and not when a start finds it as it was.
 
+mod activate;
 mod fault;
 mod folder;
 mod journal;
@@ -18,13 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lakehouse_runtime::{Artifact, Retired, Runtime, Verdict, Watch};
+use lakehouse_runtime::{Artifact, Runtime};
 use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 
 use crate::config::Config;
-use crate::roster::{Attempt, Roster, State};
+use crate::roster::{Roster, State};
 
+use activate::Candidate;
 pub use fault::Fault;
 pub use folder::{Found, look};
 pub use journal::{Generation, Source, Target, now};
@@ -45,19 +47,6 @@ pub struct Deployer {
     unsettled: Mutex<BTreeSet<String>>,
     /// Why the plugins folder cannot be read.
     trouble: Mutex<Option<String>>,
-}
-
-/// A new version of a plugin.
-struct Candidate {
-    artifact: Artifact,
-    source: Source,
-    /// Where it came from.
-    path: PathBuf,
-    /// What becomes of the generation that it replaces, and why.
-    left: Outcome,
-    reason: Option<String>,
-    /// It takes the place of one like it too.
-    afresh: bool,
 }
 
 impl Deployer {
@@ -268,256 +257,6 @@ impl Deployer {
         }
     }
 
-    /// Lets what the journal names serve, unless it does. The start of a plugin whose
-    /// file is not news, or is not fit to serve.
-    async fn restore(&self, name: &str, lane: &mut Lane) {
-        let Some(current) = lane.journal.current().cloned() else {
-            return;
-        };
-        if self.runtime.plugin(name).is_some() {
-            return;
-        }
-        let number = current.generation;
-        let restored = async {
-            let artifact = self.fetch(&current.digest).await?;
-            let path = self.vault.path(&current.digest);
-            let staged = self.workshop.stage(name, number, &path, artifact).await;
-            Ok::<_, Fault>(staged.map_err(Fault::from)?)
-        };
-        match restored.await {
-            Ok(staged) => {
-                let status = staged.status().clone();
-                self.runtime.swap(staged);
-                tracing::info!(plugin = name, generation = number, "serves again");
-                self.roster.enter(name).serve(status, &current, None);
-            }
-            Err(fault) => self.failed(name, &fault, current.source),
-        }
-    }
-
-    /// Tries a candidate and lets it serve. `file` is the digest of the plugin's file
-    /// if that is what it is.
-    async fn activate(
-        self: &Arc<Self>,
-        name: &str,
-        lane: &mut Lane,
-        candidate: Candidate,
-        file: Option<String>,
-    ) -> Result<(), Fault> {
-        let source = candidate.source;
-        let result = self.try_activate(name, lane, candidate, file).await;
-        if let Err(fault) = &result {
-            self.failed(name, fault, source);
-        }
-        result
-    }
-
-    async fn try_activate(
-        self: &Arc<Self>,
-        name: &str,
-        lane: &mut Lane,
-        candidate: Candidate,
-        file: Option<String>,
-    ) -> Result<(), Fault> {
-        let Candidate {
-            artifact,
-            source,
-            path,
-            left,
-            reason,
-            afresh,
-        } = candidate;
-        let (digest, size) = (artifact.digest().to_owned(), artifact.size());
-        let mut journal = lane.journal.clone();
-        let serves = self.runtime.plugin(name).is_some();
-        if serves && !afresh && journal.current().is_some_and(|now| now.digest == digest) {
-            if file.is_some() && file != journal.file {
-                journal.file = file;
-                self.note(name, &journal, None).await?;
-                lane.set(journal);
-            }
-            return Ok(());
-        }
-        let number = journal.begin(&digest, size, source, left, reason);
-        if file.is_some() {
-            journal.file = file;
-        }
-        let dropped = journal.prune(self.config.plugins.keep);
-
-        let staged = self
-            .workshop
-            .prepare(name, number, &path, artifact.clone())
-            .await
-            .map_err(Fault::from)?;
-        // The file is a copy of its own; of what was sent there is no other.
-        let durable = source == Source::Api;
-        if let Err(fault) = self.note(name, &journal, Some((artifact, durable))).await {
-            if !lane.journal.names(&digest) {
-                self.vault.release(name, vec![digest]);
-            }
-            return Err(fault);
-        }
-
-        let status = staged.status().clone();
-        let before = lane.journal.current;
-        lane.set(journal);
-        let swapped = self.runtime.swap(staged);
-        tracing::info!(
-            plugin = name,
-            generation = number,
-            digest,
-            ?source,
-            cached = status.cached,
-            ms = status.load_ms,
-            "serves"
-        );
-        if let Some(current) = lane.journal.current() {
-            let attempt = Some(Attempt::served(current));
-            self.roster.enter(name).serve(status, current, attempt);
-        }
-        if let Some(retired) = swapped.retired {
-            tokio::spawn(drain(name.to_owned(), before, retired));
-        }
-        if before.is_some() && matches!(source, Source::Folder | Source::Api) {
-            self.put_on_trial(name, lane, number, swapped.watch);
-        } else {
-            lane.end_trial();
-        }
-        self.forget(name, dropped).await;
-        Ok(())
-    }
-
-    /// Takes a plugin out of service and notes it. `file` says that its file is gone.
-    async fn take_away(
-        &self,
-        name: &str,
-        lane: &mut Lane,
-        source: Source,
-        reason: &str,
-        file: bool,
-    ) -> Result<(), Fault> {
-        let mut journal = lane.journal.clone();
-        let number = journal.current;
-        journal.end(Outcome::Removed, Some(reason.to_owned()));
-        if file {
-            journal.file = None;
-        }
-        let dropped = journal.prune(self.config.plugins.keep);
-        self.note(name, &journal, None).await?;
-        lane.set(journal);
-        lane.end_trial();
-        if let Some(retired) = self.runtime.remove(name) {
-            tokio::spawn(drain(name.to_owned(), number, retired));
-        }
-        tracing::info!(
-            plugin = name,
-            generation = number,
-            ?source,
-            reason,
-            "removed"
-        );
-        if source == Source::Api && self.file(name).exists() {
-            self.roster.enter(name).withdraw(reason.to_owned());
-        } else {
-            self.roster.leave(name, reason);
-        }
-        self.forget(name, dropped).await;
-        Ok(())
-    }
-
-    async fn go_back(
-        self: &Arc<Self>,
-        name: &str,
-        lane: &mut Lane,
-        target: &Target,
-        source: Source,
-        reason: Option<String>,
-    ) -> Result<(), Fault> {
-        let target = lane.journal.target(target).map_err(Fault::NotFound)?;
-        let digest = target.digest.clone();
-        let artifact = self.fetch(&digest).await?;
-        let candidate = Candidate {
-            path: self.vault.path(&digest),
-            artifact,
-            source,
-            left: Outcome::RolledBack,
-            reason,
-            afresh: true,
-        };
-        self.activate(name, lane, candidate, None).await
-    }
-
-    /// Watches the first requests to a generation, and goes back if too many fail.
-    fn put_on_trial(self: &Arc<Self>, name: &str, lane: &mut Lane, number: u64, watch: Watch) {
-        let trial = self.config.plugins.section(name).trial.unwrap_or_default();
-        if trial.requests == 0 {
-            lane.end_trial();
-            return;
-        }
-        let deployer = Arc::clone(self);
-        let name = name.to_owned();
-        lane.begin_trial(tokio::spawn(async move {
-            match watch.verdict(trial.requests, trial.failures).await {
-                Verdict::Passed => {
-                    tracing::debug!(plugin = name, generation = number, "stands its trial");
-                }
-                Verdict::Failed(failures) => {
-                    // In a task of its own: going back ends this one.
-                    tokio::spawn(async move {
-                        deployer
-                            .give_up(&name, number, failures, trial.requests)
-                            .await;
-                    });
-                }
-            }
-        }));
-    }
-
-    /// Goes back from a generation that failed its trial.
-    async fn give_up(self: &Arc<Self>, name: &str, number: u64, failures: u64, requests: u64) {
-        let Some(lane) = self.lanes.find(name) else {
-            return;
-        };
-        let mut lane = lane.lock().await;
-        if lane.journal.current != Some(number) {
-            return;
-        }
-        let reason = format!(
-            "{failures} of its first {requests} requests trapped or timed out: \
-             the host went back to the generation before"
-        );
-        tracing::error!(
-            plugin = name,
-            generation = number,
-            reason,
-            "failed its trial"
-        );
-        let back = self.go_back(
-            name,
-            &mut lane,
-            &Target::Previous,
-            Source::Auto,
-            Some(reason),
-        );
-        if let Err(fault) = back.await {
-            tracing::error!(plugin = name, generation = number, reason = %fault, "serves on");
-        }
-    }
-
-    /// Notes an attempt that failed.
-    fn failed(&self, name: &str, fault: &Fault, source: Source) {
-        let reason = fault.to_string();
-        tracing::error!(plugin = name, reason, ?source, "not deployed");
-        let entry = match source {
-            Source::Folder => Some(self.roster.enter(name)),
-            // What was sent and refused leaves no trace of a plugin that never was.
-            _ => self.roster.get(name),
-        };
-        if let Some(entry) = entry {
-            entry.fail(fault.status(), Attempt::failed(&reason, source));
-        }
-    }
-
     /// Keeps a component and writes the journal, so that both survive what follows.
     async fn note(
         &self,
@@ -567,12 +306,9 @@ impl Deployer {
     async fn read(&self, path: &Path) -> Result<Option<Artifact>, Fault> {
         let path = path.to_owned();
         let limit = self.config.plugins.max_size.0;
-        blocking(move || match folder::read(&path, limit) {
-            Ok(bytes) => Ok(bytes.map(Artifact::new)),
-            Err(error) => Err(Fault::Read(format!(
-                "cannot read {}: {error}",
-                path.display()
-            ))),
+        blocking(move || {
+            folder::read(&path, limit)
+                .map_err(|error| Fault::Read(format!("cannot read {}: {error}", path.display())))
         })
         .await
     }
@@ -607,14 +343,6 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(panic) => Err(Fault::Internal(panic.to_string())),
     }
-}
-
-/// Says when nothing is left of a generation.
-async fn drain(plugin: String, generation: Option<u64>, retired: Retired) {
-    let begun = std::time::Instant::now();
-    retired.drained().await;
-    let ms = begun.elapsed().as_millis();
-    tracing::info!(plugin, generation, ms, "drained and freed");
 }
 
 fn absent(file: &Path) -> String {
