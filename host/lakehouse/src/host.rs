@@ -59,10 +59,10 @@ impl Host {
         };
         let vectors = data.join("vectors");
         let temporary = data.join("tmp");
-        let kept = Vault::open(&data.join("plugins")).context("data.dir")?;
-        let names = files(&config)?.into_keys().collect();
+        let (vault, journals) = Vault::open(&data.join("plugins")).context("data.dir")?;
+        let names = files(&config)?.into_keys();
+        let names = names.chain(deploy::remembered(&journals)).collect();
         let mut host = Self::assemble(config, names, &url, &vectors, &temporary, Some(lock))?;
-        let (vault, journals) = kept;
         host.deployer = Some(Arc::new(Deployer::new(
             Arc::clone(&host.config),
             Arc::clone(&host.roster),

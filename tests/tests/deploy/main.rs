@@ -52,13 +52,13 @@ async fn toy(server: &Server) -> String {
     }
 }
 
-/// Waits until the toy answers this; for how long that took.
-async fn until_toy(server: &Server, answer: &str) -> Duration {
+/// Waits until the toy answers this, and for its entry, which follows by a moment.
+async fn until_toy(server: &Server, answer: &str) {
     let begun = Instant::now();
     loop {
         let now = toy(server).await;
         if now == answer {
-            return begun.elapsed();
+            return tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let view = view(server, "toy").await;
         assert!(begun.elapsed() < SOON, "{now}, not {answer}: {view}");

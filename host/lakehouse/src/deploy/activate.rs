@@ -24,9 +24,9 @@ pub(super) struct Candidate {
 }
 
 impl Deployer {
-    /// Lets what the journal names serve, unless it does. The start of a plugin whose
+    /// Lets what the journal names serve, unless it does: `at_hand`, if that is it. The start of a plugin whose
     /// file is not news, or is not fit to serve.
-    pub(super) async fn restore(&self, name: &str, lane: &mut Lane) {
+    pub(super) async fn restore(&self, name: &str, lane: &mut Lane, at_hand: Option<Artifact>) {
         let Some(current) = lane.journal.current().cloned() else {
             return;
         };
@@ -35,7 +35,10 @@ impl Deployer {
         }
         let number = current.generation;
         let restored = async {
-            let artifact = self.fetch(&current.digest).await?;
+            let artifact = match at_hand {
+                Some(artifact) if artifact.digest() == current.digest => artifact,
+                _ => self.fetch(&current.digest).await?,
+            };
             let path = self.vault.path(&current.digest);
             let staged = self.workshop.stage(name, number, &path, artifact).await;
             Ok::<_, Fault>(staged.map_err(Fault::from)?)
@@ -118,19 +121,20 @@ impl Deployer {
         let before = lane.journal.current;
         lane.set(journal);
         let swapped = self.runtime.swap(staged);
+        let (cached, ms) = (status.cached, status.load_ms);
+        if let Some(current) = lane.journal.current() {
+            let attempt = Some(Attempt::served(current));
+            self.roster.enter(name).serve(status, current, attempt);
+        }
         tracing::info!(
             plugin = name,
             generation = number,
             digest,
             ?source,
-            cached = status.cached,
-            ms = status.load_ms,
+            cached,
+            ms,
             "serves"
         );
-        if let Some(current) = lane.journal.current() {
-            let attempt = Some(Attempt::served(current));
-            self.roster.enter(name).serve(status, current, attempt);
-        }
         if let Some(retired) = swapped.retired {
             tokio::spawn(drain(name.to_owned(), before, retired));
         }

@@ -71,7 +71,6 @@ impl Deployer {
                     .iter()
                     .filter(|entry| entry.state() == State::Loading)
                     .map(|entry| entry.name.clone())
-                    .chain(remembered(&journals))
                     .collect(),
             ),
             roster,
@@ -200,7 +199,7 @@ impl Deployer {
             Ok(None) => return false,
             Err(fault) => {
                 self.failed(name, &fault, Source::Folder);
-                self.restore(name, &mut lane).await;
+                self.restore(name, &mut lane, None).await;
                 return true;
             }
         };
@@ -212,7 +211,7 @@ impl Deployer {
                     "it was removed through the API; {path} counts when it changes"
                 ));
             } else {
-                self.restore(name, &mut lane).await;
+                self.restore(name, &mut lane, Some(artifact)).await;
             }
             return true;
         }
@@ -230,7 +229,7 @@ impl Deployer {
             .await
             .is_err()
         {
-            self.restore(name, &mut lane).await;
+            self.restore(name, &mut lane, None).await;
         }
         true
     }
@@ -328,7 +327,7 @@ impl Deployer {
 }
 
 /// Names whose journals say that they serve.
-fn remembered(journals: &BTreeMap<String, Journal>) -> impl Iterator<Item = String> {
+pub fn remembered(journals: &BTreeMap<String, Journal>) -> impl Iterator<Item = String> {
     let serving = journals
         .iter()
         .filter(|(_, journal)| journal.current.is_some());

@@ -137,7 +137,7 @@ impl Deployer {
         let journal = &lane.journal;
         let no_news = journal.file.is_none() || self.trouble().is_some();
         if journal.current.is_some() && no_news {
-            self.restore(&name, &mut lane).await;
+            self.restore(&name, &mut lane, None).await;
         } else {
             drop(lane);
             self.lose(&name).await;
