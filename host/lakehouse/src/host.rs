@@ -127,6 +127,7 @@ impl Host {
         let runtime = Runtime::new(
             RuntimeConfig {
                 cache_dir: cache_dir(&config),
+                cache_size: settings.cache_size.0,
                 instances: settings.instances,
                 total_memory: settings.total_memory.0,
                 stack: usize::try_from(settings.stack.0).unwrap_or(usize::MAX),

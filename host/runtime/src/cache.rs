@@ -2,15 +2,17 @@
 //!
 //! One file a component, named by the SHA-256 of the component, by what the engine's
 //! settings and version make of compiled code, and by a checksum of the file itself:
-//! a file that was cut or damaged no longer has its name, and is compiled anew.
+//! a file that was cut or damaged no longer has its name, and is compiled anew. A file
+//! that is used is touched; when one more makes them too many bytes, those go that were
+//! touched longest ago.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use wasmtime::Engine;
@@ -22,11 +24,15 @@ use crate::compile::Compilers;
 /// Reads of the checksum.
 const BLOCK: usize = 256 << 10;
 const SUFFIX: &str = ".cwasm";
+/// Age of a file half written from which on nobody writes it.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
 /// The folder of compiled code, for one engine.
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
+    /// Most bytes of its files.
+    size: u64,
     engine: String,
     /// Files whose checksum was right, as they were then: each is read once.
     sound: Mutex<HashMap<PathBuf, Stamp>>,
@@ -42,11 +48,12 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 }
 
 impl Cache {
-    pub(crate) fn new(folder: &Path, engine: &Engine) -> Self {
+    pub(crate) fn new(folder: &Path, size: u64, engine: &Engine) -> Self {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Self {
             folder: folder.to_owned(),
+            size,
             engine: format!("{:016x}", hasher.finish()),
             sound: Mutex::default(),
         }
@@ -96,7 +103,10 @@ impl Cache {
             let path = entry.path();
             match self.is_sound(&path, sum) {
                 Ok(true) => match open(engine, &path) {
-                    Ok(component) => return Some(component),
+                    Ok(component) => {
+                        touch(&path);
+                        return Some(component);
+                    }
                     Err(error) => {
                         tracing::warn!(path = %path.display(), %error, "compiled code of another make: compiling anew");
                     }
@@ -152,6 +162,9 @@ impl Cache {
         }
         written?;
         self.sweep(digest, |other| other != name);
+        if let Err(error) = self.prune(&path) {
+            tracing::warn!(folder = %self.folder.display(), %error, "compiled code is not pruned");
+        }
         Ok(path)
     }
 
@@ -166,6 +179,60 @@ impl Cache {
                 let _ = fs::remove_file(entry.path());
             }
         }
+    }
+
+    /// Removes what was used longest ago until the rest fits, and what was never
+    /// written to its end. `newest` stays.
+    fn prune(&self, newest: &Path) -> io::Result<()> {
+        let now = SystemTime::now();
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)?.flatten() {
+            let name = entry.file_name();
+            let (Some(name), Ok(meta)) = (name.to_str(), entry.metadata()) else {
+                continue;
+            };
+            if name.ends_with(SUFFIX) {
+                files.push((meta.accessed()?, meta.len(), entry.path()));
+            } else if name.starts_with('.')
+                && name.contains(SUFFIX)
+                && now
+                    .duration_since(meta.modified()?)
+                    .is_ok_and(|age| age > ABANDONED)
+            {
+                remove(&entry.path());
+            }
+        }
+        let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        files.sort_unstable();
+        for (_, size, path) in files {
+            if bytes <= self.size {
+                break;
+            }
+            if path != newest {
+                // Whoever has it mapped keeps it.
+                self.sound.lock().remove(&path);
+                remove(&path);
+                bytes -= size;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Ok(()) => tracing::info!(path = %path.display(), "compiled code removed: not used lately"),
+        Err(error) => tracing::warn!(path = %path.display(), %error, "compiled code stays"),
+    }
+}
+
+/// Notes that a file was used now, as the time of its last access: some file systems
+/// note none by themselves.
+fn touch(path: &Path) {
+    let now = FileTimes::new().set_accessed(SystemTime::now());
+    let touched = File::open(path).and_then(|file| file.set_times(now));
+    if let Err(error) = touched {
+        tracing::debug!(path = %path.display(), %error, "the use of compiled code is not noted");
     }
 }
 

@@ -75,7 +75,7 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         link_wasi(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
         Ok(Self(Arc::new(Inner {
-            cache: Cache::new(&config.cache_dir, &engine),
+            cache: Cache::new(&config.cache_dir, config.cache_size, &engine),
             compilers: Compilers::new()?,
             start: config.start,
             budget: Arc::new(Budget::new(config.total_memory)),

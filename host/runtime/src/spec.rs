@@ -67,6 +67,8 @@ pub struct RuntimeConfig {
     /// Folder for compiled code; made if it is not there. Whoever can write to it can
     /// run code in this process: it must belong to the host alone.
     pub cache_dir: PathBuf,
+    /// Bytes of compiled code kept there; beyond, what was used longest ago goes.
+    pub cache_size: u64,
     /// Instances of all plugins together, running and idle.
     pub instances: u32,
     /// Bytes of linear memory of all instances together.
@@ -84,6 +86,7 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
             cache_dir: PathBuf::from("data/cache"),
+            cache_size: 2 << 30,
             instances: 1000,
             total_memory: 16 << 30,
             stack: 8 << 20,

@@ -2,8 +2,9 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File, FileTimes};
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use common::{BEHAVE, Host, assemble, serving};
 
@@ -70,4 +71,55 @@ async fn a_folder_that_cannot_be_written_costs_the_cache_alone() {
     serving(status.clone());
     assert!(!status.cached);
     assert_eq!(host.text("/ok").await, "A");
+}
+
+#[tokio::test]
+async fn what_was_used_longest_ago_goes_first() {
+    let component = |n: u32| {
+        assemble(&format!(
+            "(component (core module (func (export \"n{n}\"))) (component))"
+        ))
+    };
+    let size = {
+        let host = Host::new();
+        host.runtime.load(host.spec("a", &component(1))).await;
+        fs::metadata(&files(&host)[0]).expect("compiled code").len()
+    };
+    let host = Host::with(Vec::new(), |config| config.cache_size = size * 2 + size / 2);
+    let folder = host.folder.path().join("cache");
+    let aged = |path: PathBuf, hours: u64| {
+        let then = SystemTime::now() - Duration::from_secs(hours * 60 * 60);
+        let file = File::options().append(true).open(path).expect("a file");
+        let times = FileTimes::new().set_accessed(then).set_modified(then);
+        file.set_times(times).expect("a time");
+    };
+    let (first, second) = (
+        host.spec("first", &component(1)),
+        host.spec("second", &component(2)),
+    );
+    host.runtime.load(first.clone()).await;
+    host.runtime.load(second.clone()).await;
+    let before = files(&host);
+    before.iter().for_each(|path| aged(path.clone(), 5));
+    assert!(host.runtime.load(first.clone()).await.cached);
+    for (name, hours) in [(".old.cwasm.1", 2), (".new.cwasm.2", 0)] {
+        fs::write(folder.join(name), "half").expect("written");
+        aged(folder.join(name), hours);
+    }
+    fs::write(folder.join("notes.txt"), "of somebody else").expect("written");
+
+    host.runtime.load(host.spec("third", &component(3))).await;
+    let names: Vec<String> = files(&host)
+        .iter()
+        .map(|path| {
+            path.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert!(!names.contains(&".old.cwasm.1".to_owned()), "{names:?}");
+    assert!(host.runtime.load(first).await.cached);
+    assert!(!host.runtime.load(second).await.cached);
 }

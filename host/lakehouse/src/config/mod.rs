@@ -220,6 +220,8 @@ pub struct Runtime {
     /// Folder of compiled plugins; empty is `lakehouse/compiled` in the user's
     /// cache folder.
     pub cache_dir: PathBuf,
+    /// Compiled code kept there.
+    pub cache_size: Size,
     /// Instances of all plugins together, running and idle.
     pub instances: u32,
     /// Memory of all instances together.
@@ -234,6 +236,7 @@ impl Default for Runtime {
     fn default() -> Self {
         Self {
             cache_dir: PathBuf::new(),
+            cache_size: Size::gib(2),
             instances: 1000,
             total_memory: Size::gib(16),
             stack: Size::mib(8),
