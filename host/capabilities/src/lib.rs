@@ -1,4 +1,5 @@
-//! What the host grants to plugins: store, catalog, vectors, log and metrics.
+//! What the host offers to plugins: store, catalog, vectors, log, metrics and
+//! compression.
 //!
 //! Each capability implements the runtime's [`Capability`](lakehouse_runtime::Capability)
 //! over the interfaces of the `lakehouse:plugin` WIT package. Every call is
@@ -7,6 +8,7 @@
 
 mod bindings;
 mod catalog;
+mod compression;
 mod error;
 mod grants;
 mod log;
@@ -16,6 +18,7 @@ pub mod store;
 mod vectors;
 
 pub use catalog::CatalogCapability;
+pub use compression::CompressionCapability;
 pub use error::{Error, Kind};
 pub use log::LogCapability;
 pub use metrics::MetricsCapability;

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use lakehouse_capabilities::{
-    CatalogCapability, LogCapability, MetricsCapability, Store, StoreCapability, VectorsCapability,
+    CatalogCapability, CompressionCapability, LogCapability, MetricsCapability, Store,
+    StoreCapability, VectorsCapability,
 };
 use lakehouse_runtime::{Runtime, RuntimeConfig};
 use lakehouse_vectord::Service;
@@ -140,6 +141,7 @@ impl Host {
                 Arc::new(VectorsCapability::new(Arc::clone(&vectors))),
                 Arc::new(LogCapability),
                 Arc::new(MetricsCapability::new(registry.clone())),
+                Arc::new(CompressionCapability),
             ],
         )
         .context("runtime")?;

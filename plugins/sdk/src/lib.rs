@@ -33,7 +33,7 @@ pub mod runtime;
 #[cfg(feature = "tokio")]
 pub mod store_async;
 
-pub use bindings::lakehouse::plugin::{catalog, log, metrics, store, types, vectors};
+pub use bindings::lakehouse::plugin::{catalog, compression, log, metrics, store, types, vectors};
 pub use wasip2;
 
 /// What a plugin implements that serves tables to others: the trait

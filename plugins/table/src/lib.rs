@@ -8,6 +8,10 @@
 //!    and streams Parquet files into the store.
 //! 3. [`TableWriter::finish`] returns the [`DataFile`](lakehouse_sdk::catalog::DataFile)
 //!    records, with column statistics, for `catalog.commit`.
+//!
+//! Whoever links this crate into a component has the host decompress zstd, and must
+//! say so to the linker in its build script:
+//! `cargo::rustc-link-arg-cdylib=--wrap=ZSTD_decompressDCtx`.
 
 mod align;
 mod error;
@@ -16,6 +20,8 @@ mod normalise;
 mod sink;
 mod stats;
 mod writer;
+#[cfg(target_family = "wasm")]
+mod zstd;
 
 pub use align::align;
 pub use error::Error;

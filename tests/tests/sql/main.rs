@@ -1,5 +1,6 @@
 //! SQL through the front door: statements, formats, errors and limits.
 
+mod damage;
 mod errors;
 mod formats;
 mod limits;
