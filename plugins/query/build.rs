@@ -10,5 +10,7 @@ fn main() {
         println!("cargo::rustc-link-arg-cdylib=-zstack-size=33554432");
         // zstd is decompressed by the host: see `lakehouse_table`.
         println!("cargo::rustc-link-arg-cdylib=--wrap=ZSTD_decompressDCtx");
+        // See `arithmetic`.
+        println!("cargo::rustc-link-arg-cdylib=--wrap=__muloti4");
     }
 }

@@ -6,6 +6,8 @@
 //! streams, batch by batch, as fast as the client takes it.
 
 mod accept;
+#[cfg(target_family = "wasm")]
+mod arithmetic;
 mod catalog;
 mod depth;
 mod engine;
