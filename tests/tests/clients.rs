@@ -52,3 +52,8 @@ fn pyiceberg_reads_what_ingest_wrote() {
 fn pyiceberg_writes_through_the_rest_catalog() {
     client("pyiceberg_catalog.py", &[]);
 }
+
+#[test]
+fn columns_that_pyiceberg_changes_are_found_by_their_ids() {
+    client("pyiceberg_evolves.py", &[]);
+}

@@ -2,7 +2,6 @@
 //! and manifests. All are immutable, so what was decoded is kept.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use futures::executor::block_on;
@@ -32,21 +31,12 @@ const MANIFEST_CACHE: usize = 8 << 20;
 /// Sequence number of tables that have none: what comes from version 1.
 const INITIAL_SEQUENCE_NUMBER: i64 = 0;
 
-/// What a manifest holds, as scans need it.
-#[derive(Debug, Default)]
-pub struct DataFiles {
-    /// The live data files as callers see them.
-    pub files: Vec<ApiFile>,
-    /// The snapshots that added them.
-    pub added_by: BTreeSet<i64>,
-}
-
 /// Decoded files of a warm instance.
 #[derive(Debug)]
 pub struct Caches {
     metadata: RefCell<Cache<TableMetadata>>,
     lists: RefCell<Cache<Vec<ManifestFile>>>,
-    manifests: RefCell<Cache<DataFiles>>,
+    manifests: RefCell<Cache<Vec<ApiFile>>>,
 }
 
 impl Default for Caches {
@@ -180,7 +170,7 @@ pub fn entries(
         .collect())
 }
 
-/// The live data files of a manifest.
+/// The live data files of a manifest, as callers see them.
 ///
 /// # Errors
 /// [`Error::Internal`] naming the manifest if it is missing or damaged.
@@ -189,12 +179,12 @@ pub fn data_files(
     caches: &Caches,
     folder: &Folder,
     manifest: &ManifestFile,
-) -> Result<Rc<DataFiles>, Error> {
+) -> Result<Rc<Vec<ApiFile>>, Error> {
     let key = key_of(folder, &manifest.manifest_path)?;
     if let Some(files) = caches.manifests.borrow_mut().get(&key) {
         return Ok(files);
     }
-    let mut read = DataFiles::default();
+    let mut files = Vec::new();
     for entry in entries(store, folder, manifest)? {
         let file = entry.data_file();
         let file_key = folder.key_of(file.file_path()).ok_or_else(|| {
@@ -203,16 +193,15 @@ pub fn data_files(
                 format_args!("{} is outside of the table's folder", file.file_path()),
             )
         })?;
-        read.files.push(stats::from_iceberg(file, file_key));
-        read.added_by.extend(entry.snapshot_id());
+        files.push(stats::from_iceberg(file, file_key));
     }
-    let read = Rc::new(read);
+    let files = Rc::new(files);
     let bytes = usize::try_from(manifest.manifest_length).unwrap_or(usize::MAX);
     caches
         .manifests
         .borrow_mut()
-        .put(&key, Rc::clone(&read), bytes);
-    Ok(read)
+        .put(&key, Rc::clone(&files), bytes);
+    Ok(files)
 }
 
 /// What the specification lets a manifest leave to its list.

@@ -1,7 +1,6 @@
 //! Which files a scan must read.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 use iceberg::spec::{Datum, ManifestContentType, ManifestFile, Schema, Transform};
 use lakehouse_sdk::catalog_export::{ColumnStats, DataFile, Predicate, ScanPlan, Version};
@@ -14,19 +13,12 @@ use crate::stats;
 use crate::store::Store;
 use crate::table::Table;
 
-/// A predicate on a column that the schema has.
-struct Condition<'a> {
-    field_id: i32,
-    predicate: &'a Predicate,
-}
-
 /// Plans a scan. Predicates on columns that the version does not have rule
 /// nothing out.
 ///
 /// # Errors
 /// [`Error::Unsupported`] if the table has delete files: their rows would come
-/// back to life; or if a column was renamed since files were written. Otherwise
-/// as reading the table's files.
+/// back to life. Otherwise as reading the table's files.
 pub fn plan(
     store: &impl Store,
     caches: &Caches,
@@ -36,20 +28,13 @@ pub fn plan(
 ) -> Result<ScanPlan, Error> {
     let snapshot = table.snapshot_at(at)?;
     let schema = table.schema_at(at, snapshot.map(AsRef::as_ref))?;
-    let conditions: Vec<Condition<'_>> = predicates
+    let top = schema.as_struct().fields();
+    let conditions: Vec<&Predicate> = predicates
         .iter()
-        .filter_map(|predicate| {
-            let top = schema.as_struct().fields();
-            let field = top.iter().find(|field| field.name == predicate.column)?;
-            Some(Condition {
-                field_id: field.id,
-                predicate,
-            })
-        })
+        .filter(|predicate| top.iter().any(|field| field.id == predicate.field_id))
         .collect();
     let mut files_to_read = Vec::new();
     let mut pruned = 0;
-    let mut added_by = BTreeSet::new();
     if let Some(snapshot) = snapshot {
         let list = files::manifest_list(store, caches, &table.folder, &table.metadata, snapshot)?;
         if list
@@ -70,9 +55,8 @@ pub fn plan(
                 pruned += count(manifest.added_files_count) + count(manifest.existing_files_count);
                 continue;
             }
-            let read = files::data_files(store, caches, &table.folder, manifest)?;
-            added_by.extend(&read.added_by);
-            for file in &read.files {
+            let files = files::data_files(store, caches, &table.folder, manifest)?;
+            for file in files.iter() {
                 if file_may_match(file, &conditions) {
                     files_to_read.push(file.clone());
                 } else {
@@ -81,11 +65,6 @@ pub fn plan(
             }
         }
     }
-    check_names(table, &schema, &added_by)?;
-    // Who loaded the table and pinned what was current reads with its schema.
-    if snapshot.map(|s| s.snapshot_id()) == table.metadata.current_snapshot_id() {
-        check_names(table, table.metadata.current_schema(), &added_by)?;
-    }
     Ok(ScanPlan {
         table: table.info(store, caches, at)?,
         files: files_to_read,
@@ -93,47 +72,7 @@ pub fn plan(
     })
 }
 
-/// Readers find columns in files by name. Where another engine renamed one, or
-/// gave its name to another, that would be the wrong column or none: such files
-/// are refused, not misread.
-fn check_names(table: &Table, schema: &Schema, added_by: &BTreeSet<i64>) -> Result<(), Error> {
-    let metadata = &table.metadata;
-    if metadata.schemas_iter().len() == 1 {
-        return Ok(());
-    }
-    let written_with: Option<BTreeSet<i32>> = added_by
-        .iter()
-        .map(|id| metadata.snapshot_by_id(*id)?.schema_id())
-        .collect();
-    let schemas = metadata.schemas_iter().filter(|old| {
-        // A snapshot that is forgotten may have had any schema.
-        let ids = written_with.as_ref();
-        ids.is_none_or(|ids| ids.contains(&old.schema_id()))
-    });
-    for old in schemas {
-        for (id, name) in old.field_id_to_name_map() {
-            let now = schema.name_by_field_id(*id);
-            let renamed = now.is_some_and(|now| now != name);
-            let replaced = schema
-                .field_id_by_name(name)
-                .is_some_and(|other| other != *id);
-            if renamed || replaced {
-                let since = match now.filter(|_| renamed) {
-                    Some(now) => format!("renamed to {now:?}"),
-                    None => "replaced by another of its name".to_owned(),
-                };
-                return Err(Error::Unsupported(format!(
-                    "table {}: column {name:?} was {since} after files were written; \
-                     have its writer rewrite them",
-                    names::display(&table.name)
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn file_may_match(file: &DataFile, conditions: &[Condition<'_>]) -> bool {
+fn file_may_match(file: &DataFile, conditions: &[&Predicate]) -> bool {
     file.rows > 0
         && conditions.iter().all(|condition| {
             let by_id = |column: &ColumnStats| column.field_id;
@@ -141,11 +80,8 @@ fn file_may_match(file: &DataFile, conditions: &[Condition<'_>]) -> bool {
                 .columns
                 .binary_search_by_key(&condition.field_id, by_id)
             {
-                Ok(at) => {
-                    let predicate = condition.predicate;
-                    Known::of_file(&file.columns[at], file.rows)
-                        .may_match(predicate.op, &predicate.values)
-                }
+                Ok(at) => Known::of_file(&file.columns[at], file.rows)
+                    .may_match(condition.op, &condition.values),
                 Err(_) => true,
             }
         })
@@ -156,7 +92,7 @@ fn manifest_may_match(
     table: &Table,
     schema: &Schema,
     manifest: &ManifestFile,
-    conditions: &[Condition<'_>],
+    conditions: &[&Predicate],
 ) -> bool {
     let Some(summaries) = &manifest.partitions else {
         return true;
@@ -199,6 +135,6 @@ fn manifest_may_match(
         conditions
             .iter()
             .filter(|condition| condition.field_id == field.source_id)
-            .all(|c| known.may_match(c.predicate.op, &c.predicate.values))
+            .all(|c| known.may_match(c.op, &c.values))
     })
 }

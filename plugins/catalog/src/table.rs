@@ -204,8 +204,8 @@ impl Table {
             if !files::is_live(manifest, ManifestContentType::Data) {
                 continue;
             }
-            let read = files::data_files(store, caches, &self.folder, manifest)?;
-            for file in &read.files {
+            let files = files::data_files(store, caches, &self.folder, manifest)?;
+            for file in files.iter() {
                 totals.files += 1;
                 totals.rows += file.rows;
                 totals.bytes += file.bytes;

@@ -6,6 +6,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::tokenizer::Location;
 use lakehouse_sdk::http::Problem;
 use lakehouse_sdk::types;
+use lakehouse_table::Error as TableError;
 
 /// 400 with a text.
 pub fn invalid(detail: impl Into<String>) -> Problem {
@@ -157,4 +158,9 @@ impl From<HostError> for DataFusionError {
     fn from(error: HostError) -> Self {
         Self::External(Box::new(error))
     }
+}
+
+/// An error about a table's files as the engine carries it.
+pub fn table_error(error: TableError) -> DataFusionError {
+    HostError(error.into()).into()
 }

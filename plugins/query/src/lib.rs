@@ -13,6 +13,7 @@ mod depth;
 mod engine;
 mod error;
 mod execute;
+mod files;
 mod objects;
 mod output;
 mod predicate;

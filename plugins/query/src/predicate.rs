@@ -11,48 +11,57 @@ use lakehouse_sdk::types::Literal;
 /// Values of an `IN` that are handed on; longer lists rarely rule a file out.
 const MOST_VALUES: usize = 200;
 
+/// The columns that filters speak of.
+#[derive(Clone, Copy)]
+pub struct Columns<'a> {
+    /// As the engine sees them.
+    pub schema: &'a Schema,
+    /// Their Iceberg ids, in the schema's order.
+    pub ids: &'a [Option<i32>],
+}
+
 /// The conjuncts of `filters` that the catalog understands.
 #[must_use]
-pub fn from_filters(filters: &[Expr], schema: &Schema) -> Vec<Predicate> {
+pub fn from_filters(filters: &[Expr], columns: Columns<'_>) -> Vec<Predicate> {
     let mut predicates = Vec::new();
     for filter in filters {
-        conjuncts(filter, schema, &mut predicates);
+        conjuncts(filter, columns, &mut predicates);
     }
     predicates
 }
 
-fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
+fn conjuncts(filter: &Expr, columns: Columns<'_>, out: &mut Vec<Predicate>) {
     match filter {
         Expr::BinaryExpr(BinaryExpr {
             left,
             op: Operator::And,
             right,
         }) => {
-            conjuncts(left, schema, out);
-            conjuncts(right, schema, out);
+            conjuncts(left, columns, out);
+            conjuncts(right, columns, out);
         }
         Expr::BinaryExpr(BinaryExpr {
             op: Operator::Or, ..
         }) => {
             let mut values = Vec::new();
             if let Some(column) = alternatives(filter, &mut values) {
-                push(out, schema, column, Comparison::In, values);
+                push(out, columns, column, Comparison::In, values);
             }
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let Some(op) = comparison(*op) else { return };
             match (left.as_ref(), right.as_ref()) {
                 (Expr::Column(column), Expr::Literal(value, _)) => {
-                    push(out, schema, &column.name, op, [value]);
+                    push(out, columns, &column.name, op, [value]);
                 }
                 (Expr::Literal(value, _), Expr::Column(column)) => {
-                    push(out, schema, &column.name, swap(op), [value]);
+                    push(out, columns, &column.name, swap(op), [value]);
                 }
                 (Expr::Cast(cast), Expr::Literal(value, _)) => {
-                    fraction(cast, op, value, schema, out);
+                    fraction(cast, op, value, columns, out);
                 }
                 (Expr::Literal(value, _), Expr::Cast(cast)) => {
-                    fraction(cast, swap(op), value, schema, out);
+                    fraction(cast, swap(op), value, columns, out);
                 }
                 _ => {}
             }
@@ -66,8 +75,8 @@ fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
             if let (Expr::Column(column), Expr::Literal(low, _), Expr::Literal(high, _)) =
                 (expr.as_ref(), low.as_ref(), high.as_ref())
             {
-                push(out, schema, &column.name, Comparison::Ge, [low]);
-                push(out, schema, &column.name, Comparison::Le, [high]);
+                push(out, columns, &column.name, Comparison::Ge, [low]);
+                push(out, columns, &column.name, Comparison::Le, [high]);
             }
         }
         Expr::InList(InList {
@@ -83,17 +92,17 @@ fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
                 })
                 .collect();
             if let (Expr::Column(column), Some(values)) = (expr.as_ref(), values) {
-                push(out, schema, &column.name, Comparison::In, values);
+                push(out, columns, &column.name, Comparison::In, values);
             }
         }
         Expr::IsNull(inner) => {
             if let Expr::Column(column) = inner.as_ref() {
-                push(out, schema, &column.name, Comparison::IsNull, []);
+                push(out, columns, &column.name, Comparison::IsNull, []);
             }
         }
         Expr::IsNotNull(inner) => {
             if let Expr::Column(column) = inner.as_ref() {
-                push(out, schema, &column.name, Comparison::NotNull, []);
+                push(out, columns, &column.name, Comparison::NotNull, []);
             }
         }
         Expr::Like(Like {
@@ -109,7 +118,7 @@ fn conjuncts(filter: &Expr, schema: &Schema, out: &mut Vec<Predicate>) {
                 && let Some(prefix) = plain_prefix(pattern)
             {
                 let value = ScalarValue::Utf8View(Some(prefix.to_owned()));
-                push(out, schema, &column.name, Comparison::StartsWith, [&value]);
+                push(out, columns, &column.name, Comparison::StartsWith, [&value]);
             }
         }
         _ => {}
@@ -125,14 +134,15 @@ fn fraction(
     cast: &Cast,
     op: Comparison,
     value: &ScalarValue,
-    schema: &Schema,
+    columns: Columns<'_>,
     out: &mut Vec<Predicate>,
 ) {
     let (Expr::Column(column), ScalarValue::Float64(Some(value))) = (cast.expr.as_ref(), value)
     else {
         return;
     };
-    let whole = schema
+    let whole = columns
+        .schema
         .field_with_name(&column.name)
         .is_ok_and(|field| matches!(field.data_type(), DataType::Int32 | DataType::Int64));
     if !whole || value.fract() == 0.0 || !(-EXACT..EXACT).contains(value) {
@@ -148,7 +158,7 @@ fn fraction(
         reason = "whole, and in the range above"
     )]
     let bound = ScalarValue::Int64(Some(bound as i64));
-    push(out, schema, &column.name, op, [&bound]);
+    push(out, columns, &column.name, op, [&bound]);
 }
 
 /// The column of `c = 1 OR c = 2 OR …`, as the optimizer writes a short `IN`;
@@ -205,12 +215,15 @@ fn plain_prefix(pattern: &str) -> Option<&str> {
 
 fn push<'a>(
     out: &mut Vec<Predicate>,
-    schema: &Schema,
+    columns: Columns<'_>,
     column: &str,
     op: Comparison,
     values: impl IntoIterator<Item = &'a ScalarValue>,
 ) {
-    let Ok(field) = schema.field_with_name(column) else {
+    let Some((index, field)) = columns.schema.column_with_name(column) else {
+        return;
+    };
+    let Some(field_id) = columns.ids.get(index).copied().flatten() else {
         return;
     };
     let values: Option<Vec<Literal>> = values
@@ -219,7 +232,7 @@ fn push<'a>(
         .collect();
     if let Some(values) = values {
         out.push(Predicate {
-            column: column.to_owned(),
+            field_id,
             op,
             values,
         });

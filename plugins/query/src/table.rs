@@ -18,16 +18,14 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use lakehouse_sdk::catalog::{self, DataFile, TableInfo, TableName, Version};
-use lakehouse_table::schema_from_ipc;
+use lakehouse_table::{ColumnsById, field_id, schema_from_ipc};
 
 use crate::engine::store_url;
-use crate::error::HostError;
+use crate::error::{HostError, table_error};
+use crate::files::Files;
 use crate::objects::data_file_meta;
-use crate::predicate;
+use crate::predicate::{self, Columns};
 use crate::statistics;
-
-/// Metadata key under which the catalog's schemas carry Iceberg field ids.
-const FIELD_ID: &str = "PARQUET:field_id";
 
 /// A table, pinned to the snapshot that it had when its name was resolved.
 #[derive(Debug)]
@@ -39,17 +37,20 @@ pub struct LakehouseTable {
     schema: SchemaRef,
     /// Iceberg ids of the columns, in the schema's order.
     field_ids: Vec<Option<i32>>,
+    /// How its columns are found in files.
+    columns: Arc<ColumnsById>,
 }
 
 impl LakehouseTable {
     /// # Errors
-    /// A schema that cannot be read.
+    /// A schema or a name mapping that cannot be read.
     pub fn try_new(info: TableInfo) -> Result<Self> {
         let stored = schema_from_ipc(&info.schema)?;
+        let columns = ColumnsById::try_new(&stored, &info.properties).map_err(table_error)?;
         let field_ids = stored
             .fields()
             .iter()
-            .map(|field| field.metadata().get(FIELD_ID)?.parse().ok())
+            .map(|field| field_id(field))
             .collect();
         let fields: Vec<Field> = stored
             .fields()
@@ -68,6 +69,7 @@ impl LakehouseTable {
             rows: info.rows,
             schema: Arc::new(Schema::new(fields)),
             field_ids,
+            columns: Arc::new(columns),
         })
     }
 
@@ -118,7 +120,11 @@ impl TableProvider for LakehouseTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = match self.snapshot {
             Some(snapshot) => {
-                let predicates = predicate::from_filters(filters, &self.schema);
+                let columns = Columns {
+                    schema: &self.schema,
+                    ids: &self.field_ids,
+                };
+                let predicates = predicate::from_filters(filters, columns);
                 let plan = catalog::plan_scan(&self.name, Version::Snapshot(snapshot), &predicates)
                     .map_err(HostError)?;
                 first_files(plan.files, limit)
@@ -141,6 +147,7 @@ impl TableProvider for LakehouseTable {
             runtime.object_store(store_url())?,
             runtime.cache_manager.get_file_metadata_cache(),
         );
+        let reader = Files::new(reader, Arc::clone(&self.columns));
         let hint = options.global.metadata_size_hint;
         let mut source = ParquetSource::new(TableSchema::from(self.schema()))
             .with_table_parquet_options(options)

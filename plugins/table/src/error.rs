@@ -1,10 +1,10 @@
-//! What can go wrong between a batch and its data file.
+//! What can go wrong between batches and data files.
 
 use arrow::error::ArrowError;
 use lakehouse_sdk::types;
 use parquet::errors::ParquetError;
 
-/// Why batches could not be written.
+/// Why batches could not be written, or files not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A column's type has no counterpart in Iceberg v2.
@@ -37,6 +37,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A data file cannot be read as one of its table.
+    #[error("{0}")]
+    Unreadable(String),
     /// The store refused.
     #[error("{}", message(.0))]
     Store(types::Error),
@@ -59,6 +62,7 @@ impl From<Error> for types::Error {
         match error {
             Error::Store(error) => error,
             Error::Parquet(_) => Self::Internal(error.to_string()),
+            Error::Unreadable(text) => Self::Unsupported(text),
             other => Self::Invalid(other.to_string()),
         }
     }

@@ -9,13 +9,17 @@
 //! 3. [`TableWriter::finish`] returns the [`DataFile`](lakehouse_sdk::catalog::DataFile)
 //!    records, with column statistics, for `catalog.commit`.
 //!
+//! Readers find the columns of a data file with [`ColumnsById`].
+//!
 //! Whoever links this crate into a component has the host decompress zstd, and must
 //! say so to the linker in its build script:
 //! `cargo::rustc-link-arg-cdylib=--wrap=ZSTD_decompressDCtx`.
 
 mod align;
+mod by_id;
 mod error;
 mod ipc;
+mod name_mapping;
 mod normalise;
 mod sink;
 mod stats;
@@ -24,6 +28,7 @@ mod writer;
 mod zstd;
 
 pub use align::align;
+pub use by_id::{ColumnsById, field_id};
 pub use error::Error;
 pub use ipc::{schema_from_ipc, schema_to_ipc};
 pub use normalise::{normalise_batch, normalise_schema, normalise_type};

@@ -111,7 +111,7 @@ fn everything(store: &MemoryStore) -> Vec<i64> {
 
 fn ids(predicate: Comparison, value: i64) -> Predicate {
     Predicate {
-        column: "id".to_owned(),
+        field_id: 1,
         op: predicate,
         values: vec![Literal::Integer(value)],
     }
