@@ -21,6 +21,7 @@ pub mod location;
 pub mod manifests;
 pub mod names;
 pub mod namespaces;
+pub mod orphans;
 pub mod plan;
 pub mod pointer;
 pub mod prune;

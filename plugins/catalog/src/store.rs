@@ -22,6 +22,17 @@ pub enum Condition<'a> {
     Matches(&'a str),
 }
 
+/// What a listing tells of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Its key.
+    pub key: String,
+    /// Its bytes.
+    pub size: u64,
+    /// When it was put, in milliseconds since 1970.
+    pub modified: u64,
+}
+
 /// What the catalog needs of a store.
 pub trait Store {
     /// URL of the store's root, without a trailing slash.
@@ -45,11 +56,21 @@ pub trait Store {
     /// Whatever the store reports.
     fn delete(&self, key: &str) -> Result<(), Error>;
 
+    /// Visits all objects whose keys start with `prefix`, in ascending order.
+    ///
+    /// # Errors
+    /// Whatever the store reports.
+    fn walk(&self, prefix: &str, visit: &mut dyn FnMut(Listing)) -> Result<(), Error>;
+
     /// All keys that start with `prefix`, ascending.
     ///
     /// # Errors
     /// Whatever the store reports.
-    fn list(&self, prefix: &str) -> Result<Vec<String>, Error>;
+    fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let mut keys = Vec::new();
+        self.walk(prefix, &mut |object| keys.push(object.key))?;
+        Ok(keys)
+    }
 }
 
 /// The store that the host grants to the plugin.
@@ -84,15 +105,20 @@ impl Store for HostStore {
         store::delete(key)
     }
 
-    fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
-        let mut keys = Vec::new();
+    fn walk(&self, prefix: &str, visit: &mut dyn FnMut(Listing)) -> Result<(), Error> {
         let mut cursor: Option<String> = None;
         loop {
             let page = store::list(prefix, None, cursor.as_deref(), PAGE)?;
-            keys.extend(page.objects.into_iter().map(|object| object.key));
+            for object in page.objects {
+                visit(Listing {
+                    key: object.key,
+                    size: object.size,
+                    modified: object.last_modified,
+                });
+            }
             cursor = page.cursor;
             if cursor.is_none() {
-                return Ok(keys);
+                return Ok(());
             }
         }
     }
@@ -105,7 +131,7 @@ pub mod fake {
     use std::cell::RefCell;
     use std::collections::BTreeMap;
 
-    use super::{Condition, Error, Object, Store};
+    use super::{Condition, Error, Listing, Object, Store};
 
     type Hook = Box<dyn FnOnce(&MemoryStore)>;
 
@@ -115,6 +141,8 @@ pub mod fake {
         objects: RefCell<BTreeMap<String, Object>>,
         puts: RefCell<u64>,
         before_put: RefCell<Option<(String, Hook)>>,
+        /// When objects were put that are not from the year 1970.
+        modified: RefCell<BTreeMap<String, u64>>,
     }
 
     impl MemoryStore {
@@ -122,6 +150,11 @@ pub mod fake {
         /// with `prefix`: what another writer would do at that moment.
         pub fn before_put(&self, prefix: &str, hook: impl FnOnce(&MemoryStore) + 'static) {
             *self.before_put.borrow_mut() = Some((prefix.to_owned(), Box::new(hook)));
+        }
+
+        /// Says when an object was put.
+        pub fn touch(&self, key: &str, modified: u64) {
+            self.modified.borrow_mut().insert(key.to_owned(), modified);
         }
 
         /// Replaces an object whatever is there: damage on disk.
@@ -191,13 +224,18 @@ pub mod fake {
             Ok(())
         }
 
-        fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
-            let objects = self.objects.borrow();
-            Ok(objects
-                .keys()
-                .filter(|key| key.starts_with(prefix))
-                .cloned()
-                .collect())
+        fn walk(&self, prefix: &str, visit: &mut dyn FnMut(Listing)) -> Result<(), Error> {
+            let modified = self.modified.borrow();
+            for (key, object) in self.objects.borrow().iter() {
+                if key.starts_with(prefix) {
+                    visit(Listing {
+                        key: key.clone(),
+                        size: object.content.len() as u64,
+                        modified: modified.get(key).copied().unwrap_or_default(),
+                    });
+                }
+            }
+            Ok(())
         }
     }
 }

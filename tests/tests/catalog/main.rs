@@ -4,6 +4,7 @@ mod crashes;
 mod damage;
 mod iceberg;
 mod namespaces;
+mod orphans;
 mod races;
 mod tables;
 

@@ -1,5 +1,7 @@
 //! What clients see of tables.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use lakehouse_sdk::catalog_export::{TableInfo, Version};
 use lakehouse_sdk::http::Problem;
@@ -8,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::files::{self, Caches};
-use crate::store::Store;
+use crate::store::{Listing, Store};
 use crate::table::Table;
 use crate::table_ops::Listed;
 
@@ -33,6 +35,15 @@ pub fn line(table: &Listed) -> Value {
         }),
     }
 }
+
+/// Orphans that are named one by one in an answer.
+const MOST_NAMED: usize = 1000;
+
+/// Youngest bound on the age of orphans: the longest that a write may take.
+const YOUNGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Their age where the client says none.
+const DEFAULT_AGE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Everything about a table's current state.
 ///
@@ -110,6 +121,28 @@ pub fn snapshot(table: &Table, snapshot: &iceberg::spec::Snapshot) -> Value {
     })
 }
 
+/// What was found, and removed unless this was a dry run.
+pub fn orphans(found: &[Listing], older_than: u64, dry_run: bool) -> Value {
+    let named: Vec<Value> = found
+        .iter()
+        .take(MOST_NAMED)
+        .map(|file| {
+            json!({
+                "key": file.key,
+                "size": file.size,
+                "last_modified": time(file.modified.cast_signed()),
+            })
+        })
+        .collect();
+    json!({
+        "older_than": time(older_than.cast_signed()),
+        "dry_run": dry_run,
+        "files": found.len(),
+        "bytes": found.iter().map(|file| file.size).sum::<u64>(),
+        "orphans": named,
+    })
+}
+
 fn time(milliseconds: i64) -> Option<String> {
     let time = DateTime::<Utc>::from_timestamp_millis(milliseconds)?;
     Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
@@ -129,6 +162,45 @@ pub struct NewNamespace {
 pub struct Rollback {
     /// The snapshot to go back to.
     pub snapshot_id: SnapshotId,
+}
+
+/// What a client sends to have orphans removed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RemoveOrphans {
+    /// Files from after this time stay: RFC 3339. Three days ago if left out.
+    older_than: Option<String>,
+    /// Whether they are only named.
+    pub dry_run: bool,
+}
+
+impl RemoveOrphans {
+    /// The bound in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is no time, and for one less than 24 hours ago.
+    pub fn older_than(&self, now: SystemTime) -> Result<u64, Error> {
+        let millis = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        };
+        let Some(text) = &self.older_than else {
+            return Ok(millis(now - DEFAULT_AGE));
+        };
+        let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
+            Error::Invalid(format!(
+                "older_than: {text:?} is not a time like 2026-01-31T12:00:00Z: {error}"
+            ))
+        })?;
+        let time = u64::try_from(time.timestamp_millis()).unwrap_or_default();
+        if time > millis(now - YOUNGEST) {
+            return Err(Error::Invalid(format!(
+                "older_than: {text} is less than 24 hours ago; younger files may belong to writes \
+                 under way"
+            )));
+        }
+        Ok(time)
+    }
 }
 
 /// A snapshot id. JavaScript cannot hold its 64 bits in a number, so a text
@@ -163,6 +235,39 @@ impl SnapshotId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_age_of_orphans_is_bounded() {
+        let now = UNIX_EPOCH + Duration::from_secs(10 * 24 * 60 * 60);
+        let bound = |body: &str| {
+            let asked: RemoveOrphans = serde_json::from_str(body).unwrap();
+            asked.older_than(now)
+        };
+        let day = 24 * 60 * 60 * 1000;
+        assert_eq!(bound("{}").unwrap(), 7 * day);
+        assert_eq!(
+            bound(r#"{"older_than":"1970-01-10T00:00:00Z"}"#).unwrap(),
+            9 * day
+        );
+        assert_eq!(
+            bound(r#"{"older_than":"1970-01-10T01:00:00+01:00"}"#).unwrap(),
+            9 * day
+        );
+        assert_eq!(
+            bound(r#"{"older_than":"1900-01-01T00:00:00Z"}"#).unwrap(),
+            0
+        );
+        for bad in [
+            "1970-01-10T00:00:01Z",
+            "2026-01-01T00:00:00Z",
+            "yesterday",
+            "",
+        ] {
+            let error = bound(&json!({ "older_than": bad }).to_string()).unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "{bad}");
+        }
+        assert!(serde_json::from_str::<RemoveOrphans>(r#"{"older":"x"}"#).is_err());
+    }
 
     #[test]
     fn a_snapshot_id_keeps_its_64_bits() {

@@ -1,16 +1,18 @@
 //! Answers requests.
 
+use std::time::SystemTime;
+
 use lakehouse_sdk::catalog_export::TableName;
 use lakehouse_sdk::http::{Problem, Request, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::answer::{self, NewNamespace, Rollback};
+use super::answer::{self, NewNamespace, RemoveOrphans, Rollback};
 use super::iceberg;
 use super::route::Route;
 use crate::files::Caches;
 use crate::store::Store;
-use crate::{names, namespaces, table, table_ops};
+use crate::{names, namespaces, orphans, table, table_ops};
 
 /// Largest body that any call here needs.
 const MAX_BODY: usize = 64 * 1024;
@@ -74,6 +76,17 @@ pub fn handle(
             let Rollback { snapshot_id } = body(&mut request)?;
             table_ops::rollback(store, caches, &name, snapshot_id.id()?)?;
             detail(store, caches, &name)
+        }
+        (Route::RemoveOrphans(name), _) => {
+            let asked: RemoveOrphans = body(&mut request)?;
+            let older_than = asked.older_than(SystemTime::now())?;
+            let found = orphans::find(store, caches, &name, older_than)?;
+            if !asked.dry_run {
+                for file in &found {
+                    store.delete(&file.key)?;
+                }
+            }
+            ok(&answer::orphans(&found, older_than, asked.dry_run))
         }
     }
 }

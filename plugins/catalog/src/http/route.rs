@@ -18,6 +18,8 @@ pub enum Route {
     Snapshots(TableName),
     /// `/catalog/tables/{ns}/{table}/rollback`
     Rollback(TableName),
+    /// `/catalog/tables/{ns}/{table}/remove-orphan-files`
+    RemoveOrphans(TableName),
 }
 
 impl Route {
@@ -42,6 +44,9 @@ impl Route {
             ["tables", namespace, name] => Self::Table(table(namespace, name)),
             ["tables", namespace, name, "snapshots"] => Self::Snapshots(table(namespace, name)),
             ["tables", namespace, name, "rollback"] => Self::Rollback(table(namespace, name)),
+            ["tables", namespace, name, "remove-orphan-files"] => {
+                Self::RemoveOrphans(table(namespace, name))
+            }
             _ => return None,
         })
     }
@@ -53,7 +58,7 @@ impl Route {
             Self::Namespace(_) => "DELETE",
             Self::Tables | Self::Snapshots(_) => "GET",
             Self::Table(_) => "GET, DELETE",
-            Self::Rollback(_) => "POST",
+            Self::Rollback(_) | Self::RemoveOrphans(_) => "POST",
         }
     }
 }
@@ -84,6 +89,10 @@ mod tests {
             (
                 "/catalog/tables/ns/t/rollback",
                 Route::Rollback(table.clone()),
+            ),
+            (
+                "/catalog/tables/ns/t/remove-orphan-files",
+                Route::RemoveOrphans(table.clone()),
             ),
         ] {
             assert_eq!(Route::parse(path), Some(route), "{path}");

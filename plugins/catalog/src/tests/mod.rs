@@ -2,6 +2,7 @@
 
 mod damage;
 mod life;
+mod orphans;
 mod races;
 
 use arrow_schema::{DataType, Field};
