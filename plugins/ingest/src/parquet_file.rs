@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use lakehouse_sdk::http::{OnPanic, Problem};
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
@@ -33,6 +34,7 @@ pub(crate) struct ParquetSource {
 impl ParquetSource {
     pub(crate) fn open(reader: Reader) -> Result<Self, Fault> {
         let file = SpooledFile(Arc::new(Spool::fill(reader)?));
+        let _guard = OnPanic::answer(panicked);
         if file.len() == 0 {
             return Err(Fault::data("the body is empty"));
         }
@@ -58,11 +60,18 @@ impl Source for ParquetSource {
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>, Fault> {
+        let _guard = OnPanic::answer(panicked);
         self.batches
             .next()
             .transpose()
             .map_err(|error| broken(error.into()))
     }
+}
+
+/// What is not checked here or by the Parquet reader ends in one of its assertions:
+/// pages hold bytes that only decoding them shows to be wrong.
+fn panicked(text: &str) -> Problem {
+    Problem::bad_request(format!("the Parquet file is broken: {text}"))
 }
 
 fn broken(error: ParquetError) -> Fault {

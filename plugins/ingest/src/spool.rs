@@ -16,11 +16,11 @@ const FOLDER: &str = "/tmp";
 /// Bytes copied at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// A file in the scratch folder, removed when dropped.
+/// A file in the scratch folder, without a name there: however the instance ends, the
+/// file ends with it.
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: Mutex<File>,
-    path: PathBuf,
     length: u64,
 }
 
@@ -33,12 +33,12 @@ impl Spool {
             .write(true)
             .create_new(true)
             .open(&path);
-        let file = file.map_err(|error| {
-            types::Error::Internal(format!("the scratch space cannot be used: {error}"))
-        })?;
+        let unusable =
+            |error| types::Error::Internal(format!("the scratch space cannot be used: {error}"));
+        let file = file.map_err(unusable)?;
+        fs::remove_file(&path).map_err(unusable)?;
         let mut spool = Self {
             file: Mutex::new(file),
-            path,
             length: 0,
         };
         let mut chunk = vec![0; CHUNK];
@@ -64,13 +64,6 @@ impl Spool {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(offset))?;
         file.read(buffer)
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // The host empties the folder at its next start if this fails.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

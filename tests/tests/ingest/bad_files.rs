@@ -87,3 +87,39 @@ async fn a_flipped_byte_is_survived() {
         }
     }
 }
+
+/// Bytes changed at random, in the footer and in the pages: what the Parquet reader
+/// checks no better than by an assertion is a bad body too.
+#[tokio::test]
+async fn a_parquet_file_that_its_reader_panics_on_is_refused() {
+    let server = server().await;
+    let whole = fixture("wide.parquet");
+    let footer = u32::from_le_bytes(whole[whole.len() - 8..][..4].try_into().unwrap()) as usize;
+    let footer = whole.len() - 8 - footer..whole.len() - 8;
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = |end: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % end as u64) as usize
+    };
+    for number in 0..300 {
+        let mut body = whole.clone();
+        let span = match number % 3 {
+            0 => footer.clone(),
+            _ => 4..footer.start,
+        };
+        for _ in 0..=random(4) {
+            let at = span.start + random(span.len());
+            body[at] = [random(256) as u8, 0, 0x7F, 0x80, 0xFF][random(5)];
+        }
+        let query = format!("table=m{number}&format=parquet");
+        let answer = post(&server, &query, body).await;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        assert!(
+            matches!(status, 201 | 400 | 409),
+            "{number}: {status} {text}"
+        );
+    }
+}

@@ -1,11 +1,13 @@
 //! HTTP: one [`Request`] in, one [`Response`] or [`Problem`] out.
 
 mod body;
+mod panic;
 mod problem;
 mod request;
 mod response;
 
 pub use body::{BodyReader, BodyStream, BodyWriter};
+pub use panic::OnPanic;
 pub use problem::Problem;
 pub use request::Request;
 pub use response::Response;
@@ -24,6 +26,9 @@ pub trait Handler {
 
 #[doc(hidden)]
 pub fn serve<H: Handler>(request: IncomingRequest, out: ResponseOutparam) {
+    panic::begin(out);
     let response = H::handle(Request::new(request)).unwrap_or_else(Problem::into_response);
-    response.send(out);
+    if let Some(out) = panic::end() {
+        response.send(out);
+    }
 }
