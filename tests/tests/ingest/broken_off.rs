@@ -2,12 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::Command;
 use std::time::Duration;
 
-use lakehouse_tests::{Server, expect_problem};
+use lakehouse_tests::{Server, SmallDisk, expect_problem};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::{files, load, rows, server};
 
@@ -92,29 +90,6 @@ async fn kill_during_ingest_leaves_the_table_as_it_was() {
     assert_eq!(rows(&server, "t").await, Some(2));
 }
 
-/// A filesystem of a few megabytes, gone when this drops.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// None where the user may not mount.
-    fn mount(size: &str) -> Option<Self> {
-        let folder = TempDir::with_prefix("lakehouse-disk-").expect("a folder");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(folder.path())
-            .output();
-        mount
-            .is_ok_and(|mount| mount.status.success())
-            .then_some(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_is_said_so_and_nothing_has_changed() {
     let Some(disk) = SmallDisk::mount("24m") else {
@@ -123,7 +98,7 @@ async fn a_full_disk_is_said_so_and_nothing_has_changed() {
     };
     let server = Server::builder()
         .plugins(&["catalog", "ingest"])
-        .data_dir(disk.0.path().join("data"))
+        .data_dir(disk.path().join("data"))
         .start()
         .await;
     load(&server, "table=t&format=csv", "id,text\n0,x\n").await;

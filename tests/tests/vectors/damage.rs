@@ -1,9 +1,8 @@
 //! Damaged files and a full disk.
 
 use std::fs;
-use std::process::Command;
 
-use lakehouse_tests::{expect_json, expect_problem, expect_status};
+use lakehouse_tests::{SmallDisk, expect_json, expect_problem, expect_status};
 use serde_json::{Value, json};
 
 use crate::{add, builder, count, delete, detail, get, make, post, start};
@@ -42,35 +41,13 @@ async fn a_damaged_index_is_named_and_the_rest_serves() {
     make(&server, "l2").await;
 }
 
-/// A filesystem of a few megabytes, which takes privileges to make.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
-            .arg(folder.path())
-            .status();
-        mount
-            .is_ok_and(|status| status.success())
-            .then_some(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_refuses_and_changes_nothing() {
-    let Some(disk) = SmallDisk::mount() else {
+    let Some(disk) = SmallDisk::mount("6m") else {
         eprintln!("not run: no permission to mount a small filesystem");
         return;
     };
-    let mut server = builder("").data_dir(disk.0.path()).start().await;
+    let mut server = builder("").data_dir(disk.path()).start().await;
     let spec = json!({"name": "x", "dimension": 256, "distance": "l2"});
     expect_status(post(&server, "", &spec).await, 201).await;
     let items = |batch: usize| -> Vec<Value> {
