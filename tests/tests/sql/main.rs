@@ -2,6 +2,7 @@
 
 mod damage;
 mod errors;
+mod files;
 mod formats;
 mod limits;
 mod requests;
