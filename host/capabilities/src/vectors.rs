@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lakehouse_runtime::{Capability, Extensions, PluginSpec, State};
-use lakehouse_vectord::{Distance, ErrorKind, IndexInfo, IndexSpec, Item, Query, Service};
+use lakehouse_vectord::{Distance, ErrorKind, Filter, IndexInfo, IndexSpec, Item, Query, Service};
 use wasmtime::component::{HasData, Linker};
 
 use crate::bindings::{types, vectors as wit};
@@ -154,12 +154,13 @@ impl wit::Host for View {
         query: Vec<f32>,
         k: u32,
         ef: Option<u32>,
+        filter: Option<String>,
     ) -> Result<Vec<wit::Hit>, Error> {
         let query = Query {
             vector: query,
             k: size(k),
             ef: ef.map(size),
-            filter: None,
+            filter: filter.as_deref().map(parse_filter).transpose()?,
             with_vectors: false,
         };
         let name = index.clone();
@@ -185,6 +186,13 @@ impl wit::Host for View {
         })
         .await
     }
+}
+
+/// A filter as the guest wrote it.
+fn parse_filter(text: &str) -> Result<Filter, Error> {
+    let value = serde_json::from_str(text)
+        .map_err(|error| Error::new(Kind::Invalid, format!("the filter: {error}")))?;
+    Ok(Filter::parse(&value)?)
 }
 
 /// A guest's number as the host's; where it does not fit it is too large anyway.

@@ -17,6 +17,7 @@ use crate::catalog::Lakehouse;
 use crate::objects::host_store;
 use crate::settings::Settings;
 use crate::spill;
+use crate::vector_search::{self, VectorSearch};
 
 /// The name of the one catalog.
 pub const CATALOG: &str = "lakehouse";
@@ -84,11 +85,12 @@ fn build(settings: &Settings) -> Result<SessionState> {
     options.execution.parquet.reorder_filters = settings.pushdown_filters;
     options.sql_parser.collect_spans = true;
 
-    let state = SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .build();
+    state.register_udtf(vector_search::NAME, Arc::new(VectorSearch));
     state
         .catalog_list()
         .register_catalog(CATALOG.to_owned(), Arc::new(Lakehouse))

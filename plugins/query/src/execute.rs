@@ -1,8 +1,13 @@
 //! Runs a statement as far as its first rows.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ParamValues;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::dml::InsertOp;
@@ -18,6 +23,7 @@ use crate::engine;
 use crate::error::{invalid, message, sql_problem};
 use crate::request::Query;
 use crate::statement::{self, Parsed};
+use crate::table::LakehouseTable;
 use crate::write;
 
 /// A result: what is there of it, and the rest.
@@ -28,6 +34,8 @@ pub struct Rows {
     pub first: Option<RecordBatch>,
     /// What follows.
     pub rest: Option<SendableRecordBatchStream>,
+    /// The snapshots that are read, `namespace.name=id`, by name.
+    pub snapshots: BTreeSet<String>,
 }
 
 impl Rows {
@@ -38,6 +46,7 @@ impl Rows {
             schema: batch.schema(),
             first: (batch.num_rows() > 0).then_some(batch),
             rest: None,
+            snapshots: BTreeSet::new(),
         }
     }
 }
@@ -50,17 +59,20 @@ impl Rows {
 pub fn run(query: Query) -> Result<Rows, Problem> {
     // Not the client's fault: the plugin's configuration.
     let context = engine::session().map_err(|error| Problem::internal(message(&error)))?;
-    let state = context.state();
+    let mut state = context.state();
     let Parsed {
         statement,
         placeholders,
     } = statement::parse(&query.sql, &state)?;
-    if placeholders != query.params.len() {
+    let params = query.params;
+    if placeholders != params.0.len() {
         return Err(invalid(format!(
             "the statement uses {placeholders} parameters, and {} were given",
-            query.params.len()
+            params.0.len()
         )));
     }
+    // Table functions are called while the statement is planned, and need them then.
+    state.config_mut().set_extension(Arc::new(params.clone()));
     block_on(async {
         let names = statement::names(&statement);
         let mut plan = state
@@ -69,7 +81,7 @@ pub fn run(query: Query) -> Result<Rows, Problem> {
             .map_err(|error| names.locate(sql_problem(error)))?;
         if placeholders > 0 {
             plan = plan
-                .with_param_values(ParamValues::from(query.params))
+                .with_param_values(ParamValues::from(params.0))
                 .map_err(sql_problem)?;
         }
         dispatch(plan, &state).await
@@ -100,6 +112,7 @@ async fn dispatch(plan: LogicalPlan, state: &SessionState) -> Result<Rows, Probl
             Err(invalid("the statement is not supported"))
         }
         query => {
+            let snapshots = snapshots(&query).map_err(sql_problem)?;
             let mut rows = stream(&query, state).await.map_err(sql_problem)?;
             let schema = rows.schema();
             let mut first = None;
@@ -114,9 +127,25 @@ async fn dispatch(plan: LogicalPlan, state: &SessionState) -> Result<Rows, Probl
                 schema,
                 rest: first.is_some().then_some(rows),
                 first,
+                snapshots,
             })
         }
     }
+}
+
+/// The snapshots of all tables that a query reads.
+fn snapshots(query: &LogicalPlan) -> Result<BTreeSet<String>, DataFusionError> {
+    let mut snapshots = BTreeSet::new();
+    query.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(table) = provider.downcast_ref::<LakehouseTable>()
+        {
+            snapshots.extend(table.read_as());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(snapshots)
 }
 
 /// The rows of a query. Nothing has been computed yet.

@@ -24,6 +24,7 @@ mod statement;
 mod statistics;
 mod table;
 mod time_travel;
+mod vector_search;
 mod write;
 
 use std::time::Instant;

@@ -1,6 +1,10 @@
 //! What a client asks to run.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, Float64Array};
 use datafusion::common::ScalarValue;
+use datafusion::common::utils::SingleRowListArrayBuilder;
 use lakehouse_sdk::http::{Problem, Request};
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +18,20 @@ pub struct Query {
     /// The SQL text.
     pub sql: String,
     /// Values of `$1`, `$2`, ….
-    pub params: Vec<ScalarValue>,
+    pub params: Params,
+}
+
+/// Values of placeholders, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Params(pub Vec<ScalarValue>);
+
+impl Params {
+    /// The value of a placeholder, `$1`.
+    #[must_use]
+    pub fn get(&self, placeholder: &str) -> Option<&ScalarValue> {
+        let number: usize = placeholder.strip_prefix('$')?.parse().ok()?;
+        self.0.get(number.checked_sub(1)?)
+    }
 }
 
 #[derive(Deserialize)]
@@ -48,7 +65,7 @@ impl Query {
                     .collect::<Result<_, _>>()?;
                 Ok(Self {
                     sql: body.sql,
-                    params,
+                    params: Params(params),
                 })
             }
             "text/plain" | "application/sql" => {
@@ -61,7 +78,7 @@ impl Query {
                 })?;
                 Ok(Self {
                     sql,
-                    params: Vec::new(),
+                    params: Params::default(),
                 })
             }
             other => Err(Problem::new(
@@ -86,11 +103,25 @@ fn parameter(index: usize, value: Value) -> Result<ScalarValue, Problem> {
                 ScalarValue::Float64(number.as_f64())
             }
         }
-        Value::Array(_) | Value::Object(_) => {
+        Value::Array(values) => numbers(&values).ok_or_else(|| {
+            Problem::bad_request(format!(
+                "parameter ${} is an array of something else than numbers",
+                index + 1
+            ))
+        })?,
+        Value::Object(_) => {
             return Err(Problem::bad_request(format!(
-                "parameter ${} is an array or object; parameters are null, booleans, numbers and strings",
+                "parameter ${} is an object; parameters are null, booleans, numbers, strings and \
+                 arrays of numbers",
                 index + 1
             )));
         }
     })
+}
+
+/// A vector.
+fn numbers(values: &[Value]) -> Option<ScalarValue> {
+    let values: Float64Array = values.iter().map(Value::as_f64).collect();
+    (values.null_count() == 0)
+        .then(|| SingleRowListArrayBuilder::new(Arc::new(values)).build_list_scalar())
 }

@@ -73,6 +73,14 @@ impl LakehouseTable {
         })
     }
 
+    /// The snapshot that it reads, `namespace.name=id`; none while nothing was ever
+    /// committed.
+    #[must_use]
+    pub fn read_as(&self) -> Option<String> {
+        let TableName { namespace, name } = &self.name;
+        self.snapshot.map(|id| format!("{namespace}.{name}={id}"))
+    }
+
     /// Data files as the engine reads them, with what their manifests tell.
     fn partitioned(&self, files: Vec<DataFile>) -> Result<FileGroup> {
         files

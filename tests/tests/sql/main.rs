@@ -8,6 +8,7 @@ mod limits;
 mod requests;
 mod tables;
 mod travel;
+mod vectors;
 
 use lakehouse_tests::{Server, expect_json, expect_text};
 use reqwest::Response;

@@ -106,7 +106,7 @@ async fn too_few_or_too_many_parameters_are_refused() {
         ("SELECT $1", json!([1, 2])),
         ("SELECT 1", json!([1])),
         ("SELECT ?", json!([])),
-        ("SELECT $1", json!([[1]])),
+        ("SELECT $1", json!([[1, "a"]])),
         ("SELECT $1", json!([{"a": 1}])),
         ("SELECT ?, $1", json!([1])),
         ("SELECT $name", json!([1])),

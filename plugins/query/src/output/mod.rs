@@ -18,6 +18,9 @@ use crate::accept::Format;
 use crate::error::message;
 use crate::execute::Rows;
 
+/// The header that tells of which snapshots the rows are: `namespace.name=id, …`.
+const SNAPSHOTS: &str = "lakehouse-snapshots";
+
 /// Writes batches in one format.
 trait Encoder {
     /// Adds a batch.
@@ -31,14 +34,17 @@ trait Encoder {
 /// body is cut off, so that it cannot pass for whole.
 #[must_use]
 pub fn respond(rows: Rows, format: Format, started: Instant) -> Response {
-    Response::new(200)
-        .header("content-type", format.content_type())
-        .writer(move |body| {
-            write(rows, format, started, body).map_err(|error| match error {
-                DataFusionError::IoError(error) => error,
-                other => io::Error::other(message(&other)),
-            })
+    let mut response = Response::new(200).header("content-type", format.content_type());
+    if !rows.snapshots.is_empty() {
+        let snapshots: Vec<&str> = rows.snapshots.iter().map(String::as_str).collect();
+        response = response.header(SNAPSHOTS, snapshots.join(", "));
+    }
+    response.writer(move |body| {
+        write(rows, format, started, body).map_err(|error| match error {
+            DataFusionError::IoError(error) => error,
+            other => io::Error::other(message(&other)),
         })
+    })
 }
 
 fn write(rows: Rows, format: Format, started: Instant, body: &mut BodyWriter) -> Result<()> {
