@@ -41,7 +41,7 @@ impl Deployer {
             };
             let path = self.vault.path(&current.digest);
             let staged = self.workshop.stage(name, number, &path, artifact).await;
-            Ok::<_, Fault>(staged.map_err(Fault::from)?)
+            staged.map_err(Fault::from)
         };
         match restored.await {
             Ok(staged) => {

@@ -13,6 +13,9 @@ use super::body::ResponseBody;
 /// The media type of problems.
 pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
+/// How callers authenticate.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"lakehouse\"");
+
 /// An answer that says what is wrong.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
@@ -27,9 +30,9 @@ pub struct Problem {
     retry_after: Option<Duration>,
     #[serde(skip)]
     allow: Option<&'static str>,
-    /// How to authenticate.
+    /// It takes a bearer token.
     #[serde(skip)]
-    challenge: Option<&'static str>,
+    challenge: bool,
 }
 
 fn code<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -47,7 +50,7 @@ impl Problem {
             more: Map::new(),
             retry_after: None,
             allow: None,
-            challenge: None,
+            challenge: false,
         }
     }
 
@@ -60,7 +63,7 @@ impl Problem {
     /// 401, for want of a bearer token.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, detail);
-        problem.challenge = Some("Bearer realm=\"lakehouse\"");
+        problem.challenge = true;
         problem
     }
 
@@ -132,8 +135,8 @@ impl From<Problem> for Response<ResponseBody> {
         if let Some(allow) = problem.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if let Some(challenge) = problem.challenge {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        if problem.challenge {
+            headers.insert(WWW_AUTHENTICATE, BEARER);
         }
         response
     }
