@@ -148,6 +148,7 @@ fn failed(plugin: &str, error: CallError) -> Error {
             Kind::Unavailable
         }
         CallError::Timeout => Kind::Unavailable,
+        CallError::Refused(_) => Kind::Denied,
         CallError::Trapped(_) | CallError::Internal(_) => Kind::Internal,
     };
     Error::new(kind, format!("the catalog plugin `{plugin}` failed")).with_source(error)

@@ -26,6 +26,7 @@ pub async fn self_test(staged: &Staged, longest: Duration) -> Option<Result<(), 
     let context = CallContext {
         deadline: Some(Instant::now() + longest),
         request_id: Some(ID.into()),
+        ..CallContext::default()
     };
     let called = staged.call(context, async |store, instance| {
         let interface = instance.get_export_index(&mut *store, None, instance_name);

@@ -7,6 +7,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::Capability;
+use crate::peer::GRANT;
 
 const MAGIC: &[u8] = b"\0asm";
 const CORE: &[u8] = &[0x01, 0x00, 0x00, 0x00];
@@ -106,6 +107,18 @@ impl Interfaces {
         http(&self.exports)
     }
 
+    /// The interfaces, with versions, that only another plugin can provide.
+    pub(crate) fn from_plugins(&self, capabilities: &[Arc<dyn Capability>]) -> Vec<&str> {
+        let here = |name: &str| {
+            is_wasi(name)
+                || capabilities
+                    .iter()
+                    .any(|capability| capability.interfaces().contains(&name))
+        };
+        let needed = self.needed.iter().map(String::as_str);
+        needed.filter(|name| !here(base(name))).collect()
+    }
+
     /// Whether it imports something of a capability.
     pub(crate) fn imports_of(&self, capability: &dyn Capability) -> bool {
         self.imports
@@ -140,7 +153,12 @@ impl Interfaces {
                 }
                 Some(_) => {}
                 None if is_wasi(name) => {}
-                None => problems.push(format!("imports {import}, which nothing here provides")),
+                None if granted(GRANT) => {}
+                None => problems.push(format!(
+                    "imports {import}, which nothing here provides: to have it from a plugin \
+                     that exports it, add `{GRANT} = [\"{name}\"]` under \
+                     [plugins.{plugin}.grants]"
+                )),
             }
         }
         if !self.callable {

@@ -151,6 +151,7 @@ impl Direct {
         warm.store.data_mut().set_context(CallContext {
             deadline: Some(ticket.deadline),
             request_id: Some(Arc::clone(&ticket.request_id)),
+            ..CallContext::default()
         });
         within(ticket.deadline, warm.answer(request, head))
             .await

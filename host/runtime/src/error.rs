@@ -78,6 +78,9 @@ pub enum CallError {
         /// When another try may succeed.
         retry_after: Duration,
     },
+    /// The call may not be made: it would go in a circle or too deep, or is not granted.
+    #[error("{0}")]
+    Refused(String),
     /// The deadline passed.
     #[error("the plugin took longer than it may")]
     Timeout,

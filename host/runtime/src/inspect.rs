@@ -48,8 +48,9 @@ pub enum Provider {
         /// A value of it, as TOML.
         example: &'static str,
     },
-    /// Nobody, unless it is only types.
-    Nobody,
+    /// Another plugin that exports it, to one with the grant `plugins`. Types alone need
+    /// nobody.
+    Plugin,
 }
 
 /// Reads a component.
@@ -104,6 +105,6 @@ fn provider(name: &str, capabilities: &[Arc<dyn Capability>]) -> Provider {
         },
         Some(_) => Provider::Host,
         None if check::is_wasi(name) => Provider::Wasi,
-        None => Provider::Nobody,
+        None => Provider::Plugin,
     }
 }

@@ -6,7 +6,8 @@
 //! ([`Runtime::swap`]), whose requests under way are finished ([`Retired`]). What a component may import beside
 //! WASI comes from [`Capability`]s and must be granted. Two things can be asked of a
 //! plugin: to answer an HTTP request ([`Runtime::handle`]) and to run a typed export
-//! ([`Runtime::call`]).
+//! ([`Runtime::call`]). What else a component imports, other plugins may export: they
+//! are connected while they run.
 //!
 //! What holds for both, whatever a guest does:
 //!
@@ -21,6 +22,7 @@ mod admission;
 mod artifact;
 mod body;
 mod cache;
+mod callers;
 mod capability;
 mod check;
 mod compile;
@@ -33,6 +35,7 @@ mod limiter;
 mod load;
 mod metrics;
 mod output;
+mod peer;
 mod plugin;
 mod pool;
 mod runtime;
@@ -47,6 +50,7 @@ mod worker;
 
 pub use artifact::Artifact;
 pub use body::{Body, BodyError};
+pub use callers::Callers;
 pub use capability::{Capability, Extensions};
 pub use error::{CallError, Error, Refusal, Step};
 pub use inspect::{Import, Inspection, Provider};

@@ -12,6 +12,7 @@ use wasmtime_wasi_http::{p2, p3};
 
 use crate::check::{self, Interfaces};
 use crate::metrics::Stats;
+use crate::peer::{self, GRANT, Grant};
 use crate::plugin::{Handler, Plugin, Shared};
 use crate::runtime::Inner;
 use crate::state::{State, new_store};
@@ -81,7 +82,7 @@ struct Built {
 
 /// What blocks: compiling and linking.
 fn build(
-    runtime: &Inner,
+    runtime: &Arc<Inner>,
     spec: PluginSpec,
     artifact: &Artifact,
     stats: Arc<Stats>,
@@ -134,13 +135,17 @@ type Linked = (InstancePre<State>, Option<ProxyPre<State>>, Extensions);
 
 /// Connects what the component imports, as far as it is granted.
 fn link(
-    runtime: &Inner,
+    runtime: &Arc<Inner>,
     spec: &PluginSpec,
     component: &Component,
     interfaces: &Interfaces,
 ) -> Result<Linked, String> {
     let grants = grants(spec, runtime)?;
-    let granted = |name: &str| grants.is_some_and(|grants| grants.contains_key(name));
+    let others = Grant::read(&spec.grants)?;
+    let granted = |name: &str| match name {
+        GRANT => !others.is_empty(),
+        name => grants.is_some_and(|grants| grants.contains_key(name)),
+    };
     interfaces.check(&spec.name, &runtime.capabilities, granted)?;
 
     let mut linker = runtime.linker.clone();
@@ -158,6 +163,14 @@ fn link(
                 .map_err(|error| format!("cannot link `{}`: {error:#}", capability.name()))?;
         }
     }
+    let from_plugins = interfaces.from_plugins(&runtime.capabilities);
+    peer::link(
+        &mut linker,
+        component,
+        &Arc::downgrade(runtime),
+        others,
+        &from_plugins,
+    )?;
     let pre = linker
         .instantiate_pre(component)
         .map_err(|error| format!("an import does not fit what the host provides: {error:#}"))?;
@@ -204,6 +217,7 @@ fn grants<'a>(
             .capabilities
             .iter()
             .map(|capability| capability.name())
+            .chain([GRANT])
     };
     match grants
         .keys()

@@ -15,6 +15,7 @@ use crate::admission::Admission;
 use crate::direct::Direct;
 use crate::limiter::Budget;
 use crate::metrics::Stats;
+use crate::peer::Exports;
 use crate::pool::Pool;
 use crate::state::State;
 use crate::ticket::{Failure, Guard, Ticket};
@@ -121,6 +122,8 @@ pub(crate) struct Plugin {
     pub(crate) pool: Arc<Pool>,
     /// Ends when nothing is left of it.
     pub(crate) gone: Mutex<Option<oneshot::Receiver<()>>>,
+    /// What other plugins can import from it.
+    pub(crate) exports: Exports,
 }
 
 impl Plugin {
@@ -132,6 +135,7 @@ impl Plugin {
     ) -> Self {
         Self {
             handler,
+            exports: Exports::of(instance.component()),
             pool: Arc::new(Pool::new(Arc::clone(&shared), instance)),
             gone: Mutex::new(Some(gone)),
             shared,

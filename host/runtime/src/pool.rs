@@ -67,6 +67,7 @@ impl Pool {
         F: AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<R> + Send,
     {
         let shared = &*self.shared;
+        context.callers.admit(&shared.spec.name)?;
         let own = Instant::now() + shared.spec.limits.deadline;
         let deadline = context.deadline.map_or(own, |theirs| theirs.min(own));
         context.deadline = Some(deadline);

@@ -320,6 +320,15 @@ impl Runtime {
     }
 }
 
+impl Inner {
+    /// The first of the plugins that serve, by name, for which there is something.
+    pub(crate) fn find<R>(&self, mut look: impl FnMut(&Arc<Plugin>) -> Option<R>) -> Option<R> {
+        let plugins = self.plugins.read();
+        let mut serving = plugins.values().filter_map(|entry| entry.plugin.as_ref());
+        serving.find_map(&mut look)
+    }
+}
+
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runtime").finish_non_exhaustive()

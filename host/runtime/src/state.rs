@@ -13,7 +13,7 @@ use crate::hooks::Hooks;
 use crate::limiter::Limiter;
 use crate::output::{Output, Stream};
 use crate::plugin::Shared;
-use crate::{Extensions, PluginSpec};
+use crate::{Callers, Extensions, PluginSpec};
 
 /// Host objects (streams, pollables, ..) that one guest may hold at once.
 const RESOURCES: usize = 1 << 20;
@@ -25,6 +25,8 @@ pub struct CallContext {
     pub deadline: Option<Instant>,
     /// Its id.
     pub request_id: Option<Arc<str>>,
+    /// The plugins that wait for it.
+    pub callers: Callers,
 }
 
 /// What an instance's store holds.
@@ -68,10 +70,13 @@ impl State {
         self.context.deadline
     }
 
-    /// What a call that is made for this request inherits.
+    /// What a call inherits that this plugin makes for the request being served.
     #[must_use]
     pub fn context(&self) -> CallContext {
-        self.context.clone()
+        CallContext {
+            callers: self.context.callers.with(&self.plugin),
+            ..self.context.clone()
+        }
     }
 
     pub(crate) fn set_context(&mut self, context: CallContext) {

@@ -128,6 +128,7 @@ impl WorkerState for Worker {
         store.data_mut().set_context(CallContext {
             deadline: Some(ticket.deadline),
             request_id: Some(Arc::clone(&ticket.request_id)),
+            ..CallContext::default()
         });
         *self.current.0.lock() = Some(ticket);
         // Deadlines are kept by `Expiration`, which also sees guests that spin.

@@ -95,7 +95,7 @@ async fn a_call_inherits_the_deadline_of_its_request() {
     .await;
     let context = CallContext {
         deadline: Some(Instant::now() + Duration::from_millis(100)),
-        request_id: None,
+        ..CallContext::default()
     };
     let error = call_with(&host.runtime, context, "counter", GUEST, "spin").await;
     assert_eq!(error, Err(CallError::Timeout));
@@ -158,7 +158,7 @@ async fn the_inner_call_ends_with_the_outer() {
     host.serve("counter", COUNTER, |_| {}).await;
     let context = CallContext {
         deadline: Some(Instant::now() + Duration::from_millis(100)),
-        request_id: None,
+        ..CallContext::default()
     };
     let error = call_with(&host.runtime, context, "relay", RELAYED, "spin").await;
     assert!(error.is_err());

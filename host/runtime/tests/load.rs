@@ -121,7 +121,7 @@ async fn a_capability_needs_its_grant() {
 
     spec.grants = serde_json::json!({ "counter": true, "moon": true });
     let reason = host.runtime.load(spec.clone()).await.reason;
-    let expected = "grants.moon: there is no such capability; there are counter";
+    let expected = "grants.moon: there is no such capability; there are counter, plugins";
     assert_eq!(reason.as_deref(), Some(expected));
 
     spec.grants = serde_json::json!({ "counter": true });

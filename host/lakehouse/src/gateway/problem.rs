@@ -110,7 +110,9 @@ impl Problem {
             }
             CallError::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, detail),
             CallError::Trapped(_) => Self::new(StatusCode::BAD_GATEWAY, detail),
-            CallError::Internal(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+            CallError::Refused(_) | CallError::Internal(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+            }
         }
     }
 

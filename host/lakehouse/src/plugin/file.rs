@@ -98,7 +98,9 @@ fn lines(file: &Path, inspection: &Inspection) -> Vec<String> {
         let note = match import.provider {
             Provider::Wasi | Provider::Host => "",
             Provider::Grant { .. } => "    needs a grant",
-            Provider::Nobody => "    nothing here provides it, unless it is types alone",
+            Provider::Plugin => {
+                "    from a plugin that exports it, with the grant `plugins`; types alone need none"
+            }
         };
         format!("  {}{note}", import.name)
     }));

@@ -1,0 +1,3 @@
+//! Plugins that extend others: calls between plugins.
+
+mod calls;
