@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use lakehouse_runtime::{Capability, Extensions, PluginSpec, State};
-use lakehouse_vectord::{Distance, ErrorKind, Filter, IndexInfo, IndexSpec, Item, Query, Service};
+use lakehouse_vectord::{Distance, ErrorKind, IndexInfo, IndexSpec, Item, Query, Service};
+use tokio::sync::oneshot;
 use wasmtime::component::{HasData, Linker};
 
 use crate::bindings::{types, vectors as wit};
@@ -160,15 +161,20 @@ impl wit::Host for View {
             vector: query,
             k: size(k),
             ef: ef.map(size),
-            filter: filter.as_deref().map(parse_filter).transpose()?,
+            filter: filter.as_deref().map(str::parse).transpose()?,
             with_vectors: false,
         };
-        let name = index.clone();
-        let hits = self
-            .on(&name, Access::Read, move |service| {
-                service.search(&index, &query)
-            })
-            .await?;
+        let context = self.context()?;
+        context.grants.check("the index", &index, Access::Read)?;
+        let service = Arc::clone(&context.service);
+        let (answer, answered) = oneshot::channel();
+        context.service.spawn(move || {
+            // The guest may have gone.
+            let _ = answer.send(service.search(&index, &query));
+        });
+        let hits = answered
+            .await
+            .map_err(|_| Error::new(Kind::Internal, "the search failed; see the log"))??;
         Ok(hits
             .into_iter()
             .map(|hit| wit::Hit {
@@ -186,13 +192,6 @@ impl wit::Host for View {
         })
         .await
     }
-}
-
-/// A filter as the guest wrote it.
-fn parse_filter(text: &str) -> Result<Filter, Error> {
-    let value = serde_json::from_str(text)
-        .map_err(|error| Error::new(Kind::Invalid, format!("the filter: {error}")))?;
-    Ok(Filter::parse(&value)?)
 }
 
 /// A guest's number as the host's; where it does not fit it is too large anyway.

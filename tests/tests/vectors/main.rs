@@ -3,8 +3,10 @@
 mod calls;
 mod damage;
 mod input;
+mod many;
 mod restart;
 mod routes;
+mod snapshots;
 
 use std::fs;
 

@@ -8,6 +8,8 @@ use lakehouse_vectord::{DamagedIndex, Error, ErrorKind, Hit, IndexInfo, StoredIt
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::input::Searched;
+
 /// Seconds after which a busy service is worth another try.
 const RETRY_SECONDS: u64 = 1;
 /// Most bytes of all metadata in one answer.
@@ -41,6 +43,10 @@ impl Failure {
             line: None,
             column: None,
         }
+    }
+
+    pub fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
     }
 
     pub fn internal(detail: impl Into<String>) -> Self {
@@ -159,12 +165,32 @@ impl Shown {
         }
         Ok(shown)
     }
+
+    /// Hits as they are shown.
+    fn hits(self, hits: &[Hit]) -> Result<Vec<FoundHit<'_>>, Failure> {
+        let shown = hits.iter().map(|hit| {
+            let metadata = self.metadata.then(|| raw(hit.metadata.as_deref()));
+            Ok(FoundHit {
+                id: &hit.id,
+                distance: hit.distance,
+                metadata: metadata.transpose()?,
+                vector: hit.vector.as_deref(),
+            })
+        });
+        shown.collect()
+    }
 }
 
-/// What a search found.
+/// What a search of one query found.
 #[derive(Serialize)]
-pub struct Found<'a> {
+struct Found<'a> {
     results: Vec<FoundHit<'a>>,
+}
+
+/// What a search of many found, in their order.
+#[derive(Serialize)]
+struct FoundMany<'a> {
+    results: Vec<Vec<FoundHit<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -178,31 +204,33 @@ struct FoundHit<'a> {
     vector: Option<&'a [f32]>,
 }
 
-impl<'a> Found<'a> {
-    pub fn new(hits: &'a [Hit], shown: Shown) -> Result<Self, Failure> {
-        let texts = hits.iter().filter_map(|hit| hit.metadata.as_ref());
-        let bytes: usize = texts.map(|text| text.len()).sum();
-        if shown.metadata && bytes > MAX_METADATA {
-            return Err(Failure::new(
-                StatusCode::BAD_REQUEST,
-                format!(
-                    "the metadata of {} items have {bytes} bytes, more than one answer carries ({MAX_METADATA}): ask for fewer, or without metadata",
-                    hits.len()
-                ),
-            ));
+/// Answers a search.
+pub fn found(searched: &Searched, found: &[Vec<Hit>]) -> Result<Response, Failure> {
+    let shown = searched.shown;
+    let hits = || found.iter().flatten();
+    let texts = hits().filter_map(|hit| hit.metadata.as_ref());
+    let bytes: usize = texts.map(|text| text.len()).sum();
+    if shown.metadata && bytes > MAX_METADATA {
+        return Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "the metadata of {} items have {bytes} bytes, more than one answer carries ({MAX_METADATA}): ask for fewer, or without metadata",
+                hits().count()
+            ),
+        ));
+    }
+    match found {
+        [only] if !searched.many => json(
+            StatusCode::OK,
+            &Found {
+                results: shown.hits(only)?,
+            },
+        ),
+        _ => {
+            let results = found.iter().map(|hits| shown.hits(hits));
+            let results = results.collect::<Result<_, _>>()?;
+            json(StatusCode::OK, &FoundMany { results })
         }
-        let result = |hit: &'a Hit| {
-            let metadata = shown.metadata.then(|| raw(hit.metadata.as_deref()));
-            Ok(FoundHit {
-                id: &hit.id,
-                distance: hit.distance,
-                metadata: metadata.transpose()?,
-                vector: hit.vector.as_deref(),
-            })
-        };
-        Ok(Self {
-            results: hits.iter().map(result).collect::<Result<_, Failure>>()?,
-        })
     }
 }
 

@@ -8,8 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use lakehouse_vectord::{Filter, Item, Query};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answer::{Failure, Shown};
@@ -38,7 +37,7 @@ pub async fn body(request: Request<Body>) -> Result<Bytes, Failure> {
 }
 
 /// Reads a JSON object.
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
     serde_json::from_slice::<Object<T>>(body)
         .map(|object| object.0)
         .map_err(|error| Failure::json(&error))
@@ -70,60 +69,92 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// The body of `add`.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Addition {
-    items: Vec<Object<NewItem>>,
+struct Addition<'a> {
+    #[serde(borrow)]
+    items: Vec<Object<NewItem<'a>>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewItem {
+struct NewItem<'a> {
     id: String,
     vector: Vec<f32>,
-    #[serde(default)]
-    metadata: Option<Box<RawValue>>,
+    #[serde(borrow, default)]
+    metadata: Option<&'a RawValue>,
 }
 
-impl Addition {
-    pub fn items(self) -> Vec<Item> {
-        let item = |Object(item): Object<NewItem>| Item {
-            id: item.id,
-            vector: item.vector,
-            metadata: item.metadata.map(|raw| raw.get().to_owned()),
-        };
-        self.items.into_iter().map(item).collect()
-    }
+/// Reads the body of `add`.
+pub fn items(body: &[u8]) -> Result<Vec<Item>, Failure> {
+    let addition: Addition<'_> = parse(body)?;
+    let item = |Object(item): Object<NewItem<'_>>| Item {
+        id: item.id,
+        vector: item.vector,
+        metadata: item.metadata.map(|raw| raw.get().to_owned()),
+    };
+    Ok(addition.items.into_iter().map(item).collect())
 }
 
 /// The body of `search`.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Search {
-    vector: Vec<f32>,
+struct Search<'a> {
+    #[serde(default)]
+    vector: Option<Vec<f32>>,
+    #[serde(default)]
+    vectors: Option<Vec<Vec<f32>>>,
     k: usize,
     #[serde(default)]
     ef: Option<usize>,
-    #[serde(default)]
-    filter: Option<Value>,
+    #[serde(borrow, default)]
+    filter: Option<&'a RawValue>,
     #[serde(default)]
     include: Option<Vec<String>>,
 }
 
-impl Search {
-    /// The query, and what is shown of each hit.
-    pub fn query(self) -> Result<(Query, Shown), Failure> {
+/// What to search for, and what is shown of each hit.
+pub struct Searched {
+    pub queries: Vec<Query>,
+    pub shown: Shown,
+    /// Whether the answer is a list for each query.
+    pub many: bool,
+}
+
+impl Search<'_> {
+    fn searched(self) -> Result<Searched, Failure> {
+        let many = self.vectors.is_some();
+        let vectors = match (self.vector, self.vectors) {
+            (Some(vector), None) => vec![vector],
+            (None, Some(vectors)) => vectors,
+            _ => {
+                return Err(Failure::new(
+                    StatusCode::BAD_REQUEST,
+                    "a search takes either \"vector\" or \"vectors\"",
+                ));
+            }
+        };
+        let filter: Option<Filter> = self.filter.map(|raw| raw.get().parse()).transpose()?;
         let shown = match &self.include {
             None => Shown::default(),
             Some(names) => Shown::named(names)?,
         };
-        let query = Query {
-            vector: self.vector,
+        let query = |vector| Query {
+            vector,
             k: self.k,
             ef: self.ef,
-            filter: self.filter.as_ref().map(Filter::parse).transpose()?,
+            filter: filter.clone(),
             with_vectors: shown.vector,
         };
-        Ok((query, shown))
+        Ok(Searched {
+            queries: vectors.into_iter().map(query).collect(),
+            shown,
+            many,
+        })
     }
+}
+
+/// Reads the body of `search`.
+pub fn search(body: &[u8]) -> Result<Searched, Failure> {
+    parse::<Search<'_>>(body)?.searched()
 }
 
 /// The body of `delete`.
