@@ -108,7 +108,7 @@ impl Interfaces {
     }
 
     /// The interfaces, with versions, that only another plugin can provide.
-    pub(crate) fn from_plugins(&self, capabilities: &[Arc<dyn Capability>]) -> Vec<&str> {
+    pub(crate) fn foreign(&self, capabilities: &[Arc<dyn Capability>]) -> Vec<&str> {
         let here = |name: &str| {
             is_wasi(name)
                 || capabilities

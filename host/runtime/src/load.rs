@@ -163,13 +163,13 @@ fn link(
                 .map_err(|error| format!("cannot link `{}`: {error:#}", capability.name()))?;
         }
     }
-    let from_plugins = interfaces.from_plugins(&runtime.capabilities);
+    let foreign = interfaces.foreign(&runtime.capabilities);
     peer::link(
         &mut linker,
         component,
         &Arc::downgrade(runtime),
         others,
-        &from_plugins,
+        &foreign,
     )?;
     let pre = linker
         .instantiate_pre(component)
