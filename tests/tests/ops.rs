@@ -48,7 +48,10 @@ async fn metrics_count_what_happened() {
         3.0
     );
     assert_eq!(
-        metric(&text, "lakehouse_plugin_traps_total{plugin=\"hello\"}"),
+        metric(
+            &text,
+            "lakehouse_plugin_traps_total{plugin=\"hello\",kind=\"unreachable\"}"
+        ),
         0.0
     );
     assert_eq!(
@@ -63,6 +66,22 @@ async fn metrics_count_what_happened() {
     );
     let count = "lakehouse_plugin_request_duration_seconds_count{plugin=\"hello\"}";
     assert_eq!(metric(&text, count), 3.0);
+    for (line, expected) in [
+        ("generation{plugin=\"hello\"}", 1.0),
+        ("answers_total{plugin=\"hello\",status=\"2xx\"}", 3.0),
+        ("answers_total{plugin=\"hello\",status=\"5xx\"}", 0.0),
+        ("instances{plugin=\"hello\",state=\"busy\"}", 0.0),
+        ("instances{plugin=\"hello\",state=\"idle\"}", 1.0),
+        ("queue_length{plugin=\"hello\"}", 0.0),
+        ("queue_waits_total{plugin=\"hello\"}", 0.0),
+    ] {
+        assert_eq!(metric(&text, &format!("lakehouse_plugin_{line}")), expected);
+    }
+    let peak = metric(
+        &text,
+        "lakehouse_plugin_memory_peak_bytes{plugin=\"hello\"}",
+    );
+    assert!((65_536.0..64e6).contains(&peak), "{peak}");
     let requests = "lakehouse_http_requests_total{route=\"hello\",status=\"2xx\"}";
     assert_eq!(metric(&text, requests), 3.0);
     let missed = "lakehouse_http_requests_total{route=\"vectors\",status=\"4xx\"}";

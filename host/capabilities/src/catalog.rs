@@ -13,6 +13,7 @@ use lakehouse_runtime::{
 use wasmtime::component::{ComponentNamedList, HasData, Lift, Linker, Lower};
 
 use crate::bindings::{catalog as wit, types};
+use crate::call::{self, Call};
 use crate::grants::{self, Access};
 use crate::{Error, Kind};
 
@@ -100,6 +101,27 @@ impl View {
         R: Send + Sync + 'static,
         (Result<R, types::Error>,): ComponentNamedList + Lift + Send + Sync + 'static,
     {
+        let call = Call::new(self.call.cause.as_ref(), || format!("catalog.{function}"));
+        let context = CallContext {
+            cause: call.cause().cloned(),
+            ..self.call.clone()
+        };
+        call.run(self.answer(context, wanted, function, params))
+            .await
+    }
+
+    async fn answer<P, R>(
+        &self,
+        call: CallContext,
+        wanted: Access,
+        function: &'static str,
+        params: P,
+    ) -> Result<R, Error>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: Send + Sync + 'static,
+        (Result<R, types::Error>,): ComponentNamedList + Lift + Send + Sync + 'static,
+    {
         let context = self.context.as_ref();
         let access = context.and_then(|context| context.access);
         if access.is_none() || (wanted == Access::ReadWrite && access == Some(Access::Read)) {
@@ -114,7 +136,7 @@ impl View {
             .exporter(INTERFACE)
             .ok_or_else(|| unavailable("no plugin that exports it is loaded"))?;
         let called = runtime
-            .call_with(&plugin, self.call.clone(), async move |store, instance| {
+            .call_with(&plugin, call, async move |store, instance| {
                 let interface = instance.get_export_index(&mut *store, None, INSTANCE);
                 let index = interface.and_then(|interface| {
                     instance.get_export_index(&mut *store, Some(&interface), function)
@@ -156,7 +178,7 @@ fn failed(plugin: &str, error: CallError) -> Error {
 
 impl types::Host for View {
     fn convert_error(&mut self, error: Error) -> wasmtime::Result<types::Error> {
-        Ok(error.into())
+        Ok(call::convert(self.call.cause.as_ref(), error))
     }
 }
 

@@ -32,6 +32,25 @@ pub enum Kind {
     Internal,
 }
 
+impl Kind {
+    /// As the WIT `error` names it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::AlreadyExists => "already-exists",
+            Self::Conflict => "conflict",
+            Self::PreconditionFailed => "precondition-failed",
+            Self::Denied => "denied",
+            Self::Invalid => "invalid",
+            Self::RangeNotSatisfiable => "range-not-satisfiable",
+            Self::Exhausted => "exhausted",
+            Self::Unavailable => "unavailable",
+            Self::Unsupported => "unsupported",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// Why a call to a capability failed. The text names the thing that is wrong.
 #[derive(Debug, thiserror::Error)]
 pub struct Error {

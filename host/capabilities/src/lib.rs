@@ -7,6 +7,7 @@
 //! [`Error`], which becomes the WIT `error` variant in one place.
 
 mod bindings;
+mod call;
 mod catalog;
 mod compression;
 mod error;

@@ -74,14 +74,15 @@ impl wit::Host for View<'_> {
         fields: Vec<(String, String)>,
     ) -> wasmtime::Result<()> {
         let plugin = self.0.plugin().name.as_str();
-        let request_id = self.0.request_id();
         let message = clip(&message);
-        if fields.is_empty() {
-            at_level!(level, event!(plugin, request_id, "{message}"));
-        } else {
-            let fields = Fields(&fields);
-            at_level!(level, event!(plugin, request_id, %fields, "{message}"));
-        }
+        lakehouse_trace::enter(self.0.cause().cloned(), || {
+            if fields.is_empty() {
+                at_level!(level, event!(plugin, "{message}"));
+            } else {
+                let fields = Fields(&fields);
+                at_level!(level, event!(plugin, %fields, "{message}"));
+            }
+        });
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ pub async fn self_test(staged: &Staged, longest: Duration) -> Option<Result<(), 
     })?;
     let context = CallContext {
         deadline: Some(Instant::now() + longest),
-        request_id: Some(ID.into()),
+        cause: Some(ID.into()),
         ..CallContext::default()
     };
     let called = staged.call(context, async |store, instance| {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use lakehouse_runtime::{Capability, Extensions, PluginSpec, State};
+use lakehouse_trace::Cause;
 use lakehouse_vectord::{Distance, ErrorKind, IndexInfo, IndexSpec, Item, Query, Service};
 use tokio::sync::oneshot;
 use wasmtime::component::{HasData, Linker};
 
 use crate::bindings::{types, vectors as wit};
+use crate::call::{self, Call};
 use crate::grants::{Access, Grants};
 use crate::{Error, Kind};
 
@@ -57,8 +59,9 @@ impl Capability for VectorsCapability {
     }
 
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
-        wit::add_to_linker::<State, HasVectors>(linker, |state| {
-            View(state.extensions().get::<Arc<Context>>().map(Arc::clone))
+        wit::add_to_linker::<State, HasVectors>(linker, |state| View {
+            context: state.extensions().get::<Arc<Context>>().map(Arc::clone),
+            cause: state.cause().cloned(),
         })
     }
 }
@@ -69,24 +72,33 @@ impl HasData for HasVectors {
     type Data<'a> = View;
 }
 
-struct View(Option<Arc<Context>>);
+/// One call of a plugin.
+struct View {
+    context: Option<Arc<Context>>,
+    cause: Option<Cause>,
+}
 
 impl View {
     /// Runs `work` where it may block, if the plugin may use the index so.
     async fn on<T: Send + 'static>(
         &self,
+        name: &'static str,
         index: &str,
         wanted: Access,
         work: impl FnOnce(&Service) -> lakehouse_vectord::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let context = self.context()?;
-        context.grants.check("the index", index, wanted)?;
-        let service = Arc::clone(&context.service);
-        Ok(tokio::task::spawn_blocking(move || work(&service)).await??)
+        let call = Call::new(self.cause.as_ref(), || name).about("lakehouse.index", index);
+        call.run(async {
+            let context = self.context()?;
+            context.grants.check("the index", index, wanted)?;
+            let service = Arc::clone(&context.service);
+            Ok(lakehouse_trace::spawn_blocking(move || work(&service)).await??)
+        })
+        .await
     }
 
     fn context(&self) -> Result<&Arc<Context>, Error> {
-        self.0
+        self.context
             .as_ref()
             .ok_or_else(|| Error::denied("the plugin has no grant for vectors"))
     }
@@ -94,20 +106,24 @@ impl View {
 
 impl types::Host for View {
     fn convert_error(&mut self, error: Error) -> wasmtime::Result<types::Error> {
-        Ok(error.into())
+        Ok(call::convert(self.cause.as_ref(), error))
     }
 }
 
 impl wit::Host for View {
     async fn list(&mut self) -> Result<Vec<wit::IndexInfo>, Error> {
-        let context = Arc::clone(self.context()?);
-        let listed = tokio::task::spawn_blocking(move || {
-            let mut all = context.service.list();
-            all.retain(|info| context.grants.allow(&info.name, Access::Read));
-            all
+        let call = Call::new(self.cause.as_ref(), || "vectors.list");
+        call.run(async {
+            let context = Arc::clone(self.context()?);
+            let listed = lakehouse_trace::spawn_blocking(move || {
+                let mut all = context.service.list();
+                all.retain(|info| context.grants.allow(&info.name, Access::Read));
+                all
+            })
+            .await?;
+            Ok(listed.into_iter().map(Into::into).collect())
         })
-        .await?;
-        Ok(listed.into_iter().map(Into::into).collect())
+        .await
     }
 
     async fn create(
@@ -124,7 +140,7 @@ impl wit::Host for View {
             ef_construction: None,
             quantization: lakehouse_vectord::Quantization::None,
         };
-        let made = self.on(&name, Access::ReadWrite, move |service| {
+        let made = self.on("vectors.create", &name, Access::ReadWrite, move |service| {
             service.create(&spec)
         });
         Ok(made.await?.into())
@@ -132,7 +148,7 @@ impl wit::Host for View {
 
     async fn drop(&mut self, name: String) -> Result<(), Error> {
         let index = name.clone();
-        self.on(&name, Access::ReadWrite, move |service| {
+        self.on("vectors.drop", &name, Access::ReadWrite, move |service| {
             service.drop(&index)
         })
         .await
@@ -142,7 +158,7 @@ impl wit::Host for View {
         let items: Vec<Item> = items.into_iter().map(Into::into).collect();
         let name = index.clone();
         let added = self
-            .on(&name, Access::ReadWrite, move |service| {
+            .on("vectors.add", &name, Access::ReadWrite, move |service| {
                 service.add(&index, items)
             })
             .await?;
@@ -164,17 +180,25 @@ impl wit::Host for View {
             filter: filter.as_deref().map(str::parse).transpose()?,
             with_vectors: false,
         };
-        let context = self.context()?;
-        context.grants.check("the index", &index, Access::Read)?;
-        let service = Arc::clone(&context.service);
-        let (answer, answered) = oneshot::channel();
-        context.service.spawn(move || {
-            // The guest may have gone.
-            let _ = answer.send(service.search(&index, &query));
-        });
-        let hits = answered
-            .await
-            .map_err(|_| Error::new(Kind::Internal, "the search failed; see the log"))??;
+        let call = Call::new(self.cause.as_ref(), || "vectors.search");
+        let call = call.about("lakehouse.index", &index);
+        let hits = call
+            .run(async {
+                let context = self.context()?;
+                context.grants.check("the index", &index, Access::Read)?;
+                let service = Arc::clone(&context.service);
+                let (answer, answered) = oneshot::channel();
+                let cause = lakehouse_trace::current();
+                context.service.spawn(move || {
+                    let found = lakehouse_trace::enter(cause, || service.search(&index, &query));
+                    // The guest may have gone.
+                    let _ = answer.send(found);
+                });
+                Ok(answered
+                    .await
+                    .map_err(|_| Error::new(Kind::Internal, "the search failed; see the log"))??)
+            })
+            .await?;
         Ok(hits
             .into_iter()
             .map(|hit| wit::Hit {
@@ -187,7 +211,7 @@ impl wit::Host for View {
 
     async fn delete(&mut self, index: String, ids: Vec<String>) -> Result<u64, Error> {
         let name = index.clone();
-        self.on(&name, Access::ReadWrite, move |service| {
+        self.on("vectors.delete", &name, Access::ReadWrite, move |service| {
             service.delete(&index, ids)
         })
         .await

@@ -12,6 +12,7 @@ mod plugin;
 mod roster;
 mod server;
 mod table;
+mod telemetry;
 mod vectors;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use cli::{Cli, Command};
 use config::{Config, ConfigError, Overrides};
 use gateway::{Front, Gateway};
 use host::Host;
+use telemetry::Telemetry;
 
 /// A request is a few dozen small allocations, freed on another thread than the one
 /// that made them, which the system's allocator is slow at.
@@ -136,6 +138,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let bind = config.server.bind.clone();
+    let telemetry = Telemetry::start(&config.telemetry)?;
     let host = Arc::new(Host::open(config)?);
     let listener = TcpListener::bind(&bind)
         .await
@@ -167,6 +170,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(deploying) = deploying {
         deploying.abort();
     }
+    telemetry.stop().await;
     if drained {
         host.runtime.shutdown().await;
         tracing::info!("stopped");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
+use crate::metrics::Stats;
 use crate::{CallError, Limits};
 
 /// The places of one plugin.
@@ -38,12 +39,12 @@ impl Admission {
         }
     }
 
-    /// Takes a place, which [`Admission::release`] frees.
+    /// Takes a place, which [`Admission::release`] frees. A wait for it is counted.
     ///
     /// # Errors
     /// [`CallError::Saturated`] if the queue is full or the wait too long,
     /// [`CallError::Timeout`] if the deadline comes first.
-    pub(crate) async fn admit(&self, deadline: Instant) -> Result<(), CallError> {
+    pub(crate) async fn admit(&self, deadline: Instant, stats: &Stats) -> Result<(), CallError> {
         if let Ok(place) = self.places.try_acquire() {
             place.forget();
             self.taken.fetch_add(1, Ordering::Relaxed);
@@ -57,8 +58,11 @@ impl Admission {
         if ahead >= self.queue {
             return Err(saturated);
         }
-        let patience = Instant::now() + self.wait;
-        match timeout_at(patience.min(deadline).into(), self.places.acquire()).await {
+        let begun = Instant::now();
+        let patience = begun + self.wait;
+        let place = timeout_at(patience.min(deadline).into(), self.places.acquire()).await;
+        stats.waited(begun.elapsed());
+        match place {
             Ok(Ok(place)) => {
                 place.forget();
                 self.taken.fetch_add(1, Ordering::Relaxed);
@@ -73,6 +77,11 @@ impl Admission {
     pub(crate) fn release(&self) {
         self.taken.fetch_sub(1, Ordering::Relaxed);
         self.places.add_permits(1);
+    }
+
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Requests that run or wait.

@@ -146,13 +146,10 @@ impl Direct {
             None => within(ticket.deadline, self.make())
                 .await
                 .ok_or_else(|| self.timed_out(&ticket))?
-                .map_err(|error| self.no_room(&error))?,
+                .map_err(|error| self.no_room(&ticket, &error))?,
         };
-        warm.store.data_mut().set_context(CallContext {
-            deadline: Some(ticket.deadline),
-            request_id: Some(Arc::clone(&ticket.request_id)),
-            ..CallContext::default()
-        });
+        let _busy = self.shared.stats.busy();
+        warm.store.data_mut().set_context(ticket.context());
         within(ticket.deadline, warm.answer(request, head))
             .await
             .ok_or_else(|| self.timed_out(&ticket))?
@@ -199,9 +196,8 @@ impl Direct {
 
     fn timed_out(&self, ticket: &Ticket) -> CallError {
         let plugin = self.shared.spec.name.as_str();
-        let request_id = &*ticket.request_id;
         let limit = self.shared.spec.limits.deadline;
-        tracing::warn!(plugin, request_id, ?limit, "stopped at its deadline");
+        ticket.enter(|| tracing::warn!(plugin, ?limit, "stopped at its deadline"));
         self.shared.stats.timeout();
         ticket.fail(Failure::Timeout);
         CallError::Timeout
@@ -209,18 +205,18 @@ impl Direct {
 
     fn trapped(&self, ticket: &Ticket, error: &wasmtime::Error) -> CallError {
         let plugin = self.shared.spec.name.as_str();
-        let request_id = &*ticket.request_id;
         let trap = trap::describe(error);
-        tracing::error!(plugin, request_id, trap, "trapped");
-        self.shared.stats.trap();
+        ticket.enter(|| tracing::error!(plugin, trap, "trapped"));
+        self.shared.stats.trap(trap::Kind::of(error));
         ticket.fail(Failure::Trap(trap.clone()));
         CallError::Trapped(trap)
     }
 
     /// An instance could be made when the plugin was loaded: what is missing is room.
-    fn no_room(&self, error: &wasmtime::Error) -> CallError {
+    fn no_room(&self, ticket: &Ticket, error: &wasmtime::Error) -> CallError {
         let plugin = self.shared.spec.name.as_str();
-        tracing::error!(plugin, error = format!("{error:#}"), "no instance");
+        let error = format!("{error:#}");
+        ticket.enter(|| tracing::error!(plugin, error, "no instance"));
         self.shared.stats.rejected();
         CallError::Saturated {
             retry_after: Duration::from_secs(1),

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use crate::metrics::Stats;
+
 /// Elements that one table of a guest may have.
 pub(crate) const TABLE_ELEMENTS: usize = 1 << 17;
 
@@ -45,6 +47,7 @@ impl Budget {
 #[derive(Debug)]
 pub(crate) struct Limiter {
     budget: Arc<Budget>,
+    stats: Arc<Stats>,
     limit: u64,
     held: u64,
     /// The growth allowed last: handed back if it then fails.
@@ -52,9 +55,10 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn new(budget: Arc<Budget>, limit: u64) -> Self {
+    pub(crate) fn new(budget: Arc<Budget>, stats: Arc<Stats>, limit: u64) -> Self {
         Self {
             budget,
+            stats,
             limit,
             held: 0,
             last: 0,
@@ -78,6 +82,7 @@ impl ResourceLimiter for Limiter {
             return Ok(false);
         }
         self.held += more;
+        self.stats.memory(self.held);
         self.last = more;
         Ok(true)
     }

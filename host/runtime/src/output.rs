@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use lakehouse_trace::Cause;
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -25,16 +26,56 @@ pub(crate) enum Stream {
     Err,
 }
 
-/// What all handles of one stream of one instance write into.
-struct Lines {
+/// Both streams of one instance.
+pub(crate) struct Outputs {
     plugin: Arc<Shared>,
-    stream: Stream,
-    partial: Mutex<Vec<u8>>,
+    lines: Mutex<Lines>,
 }
 
-impl Lines {
-    fn write(&self, mut bytes: &[u8]) {
-        let mut partial = self.partial.lock();
+#[derive(Default)]
+struct Lines {
+    /// The request that the instance serves.
+    cause: Option<Cause>,
+    /// What came of a line so far, of each stream.
+    partial: [Vec<u8>; 2],
+}
+
+impl Outputs {
+    pub(crate) fn new(plugin: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
+            plugin,
+            lines: Mutex::default(),
+        })
+    }
+
+    /// A handle on one of them.
+    pub(crate) fn stream(self: &Arc<Self>, stream: Stream) -> Output {
+        Output {
+            outputs: Arc::clone(self),
+            stream,
+        }
+    }
+
+    /// Another request begins: half a line is the last one's.
+    pub(crate) fn turn(&self, cause: Option<&Cause>) {
+        let mut lines = self.lines.lock();
+        self.flush(&mut lines);
+        lines.cause = cause.cloned();
+    }
+
+    fn flush(&self, lines: &mut Lines) {
+        for stream in [Stream::Out, Stream::Err] {
+            let partial = std::mem::take(&mut lines.partial[stream as usize]);
+            if !partial.is_empty() {
+                self.log(stream, &partial, lines.cause.as_ref());
+            }
+        }
+    }
+
+    fn write(&self, stream: Stream, mut bytes: &[u8]) {
+        let mut lines = self.lines.lock();
+        let Lines { cause, partial } = &mut *lines;
+        let partial = &mut partial[stream as usize];
         while !bytes.is_empty() {
             let room = LINE - partial.len();
             let end = bytes.iter().take(room).position(|byte| *byte == b'\n');
@@ -47,50 +88,41 @@ impl Lines {
             if !whole {
                 partial.extend_from_slice(line);
             } else if partial.is_empty() {
-                self.log(line);
+                self.log(stream, line, cause.as_ref());
             } else {
                 partial.extend_from_slice(line);
-                self.log(&partial);
+                self.log(stream, partial, cause.as_ref());
                 partial.clear();
             }
         }
     }
 
-    fn log(&self, line: &[u8]) {
+    fn log(&self, stream: Stream, line: &[u8], cause: Option<&Cause>) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end();
         if line.is_empty() {
             return;
         }
         let plugin = self.plugin.spec.name.as_str();
-        match self.stream {
+        lakehouse_trace::enter(cause.cloned(), || match stream {
             Stream::Out => tracing::info!(plugin, stream = "stdout", "{line}"),
             Stream::Err => tracing::warn!(plugin, stream = "stderr", "{line}"),
-        }
+        });
     }
 }
 
-impl Drop for Lines {
+impl Drop for Outputs {
     fn drop(&mut self) {
-        let rest = std::mem::take(self.partial.get_mut());
-        if !rest.is_empty() {
-            self.log(&rest);
-        }
+        let mut lines = std::mem::take(self.lines.get_mut());
+        self.flush(&mut lines);
     }
 }
 
 /// A handle on one stream.
 #[derive(Clone)]
-pub(crate) struct Output(Arc<Lines>);
-
-impl Output {
-    pub(crate) fn new(plugin: Arc<Shared>, stream: Stream) -> Self {
-        Self(Arc::new(Lines {
-            plugin,
-            stream,
-            partial: Mutex::default(),
-        }))
-    }
+pub(crate) struct Output {
+    outputs: Arc<Outputs>,
+    stream: Stream,
 }
 
 impl IsTerminal for Output {
@@ -111,7 +143,7 @@ impl StdoutStream for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.write(&bytes);
+        self.outputs.write(self.stream, &bytes);
         Ok(())
     }
 
@@ -136,7 +168,7 @@ impl AsyncWrite for Output {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let taken = bytes.len().min(CHUNK);
-        self.0.write(&bytes[..taken]);
+        self.outputs.write(self.stream, &bytes[..taken]);
         Poll::Ready(Ok(taken))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use lakehouse_trace::{Kind, Span};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use wasmtime::Engine;
@@ -21,7 +22,7 @@ use crate::state::State;
 use crate::ticket::{Failure, Guard, Ticket};
 use crate::trial::Trial;
 use crate::worker::Http;
-use crate::{Body, CallError, Extensions, PluginSpec, trap};
+use crate::{Body, CallError, Cause, Extensions, PluginSpec, trap};
 
 /// How long a caller waits to be told why its worker ended, which is there at once.
 const POST_MORTEM: Duration = Duration::from_secs(1);
@@ -89,6 +90,11 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Requests and calls that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.requests.waiting() + self.calls.waiting()
+    }
+
     /// Requests and calls that run or wait.
     pub(crate) fn in_flight(&self) -> usize {
         self.requests.in_flight() + self.calls.in_flight()
@@ -145,23 +151,47 @@ impl Plugin {
     /// Answers an HTTP request; see [`Runtime::handle`](crate::Runtime::handle).
     pub(crate) async fn handle(
         &self,
-        mut request: http::Request<Body>,
-        request_id: &str,
+        request: http::Request<Body>,
+        cause: Cause,
     ) -> Result<http::Response<Body>, CallError> {
         let started = Instant::now();
         let handler = self.handler.as_ref().ok_or(CallError::NotFound)?;
+        let stats = &self.shared.stats;
+        stats.request();
+        let answer = self.answer(handler, request, cause, started).await;
+        stats.answered(answer.as_ref().ok().map(http::Response::status));
+        answer
+    }
+
+    /// One request, from the queue to the answer's head.
+    async fn answer(
+        &self,
+        handler: &Handler,
+        mut request: http::Request<Body>,
+        cause: Cause,
+        started: Instant,
+    ) -> Result<http::Response<Body>, CallError> {
         let shared = &self.shared;
-        shared.stats.request();
+        let mut span = Span::start(Kind::Internal, cause.trace.as_ref(), || {
+            format!("plugin {}", shared.spec.name)
+        });
+        if let Some(trace) = span.trace() {
+            trace.inject(request.headers_mut());
+        }
+        let cause = cause.within(&span);
         let deadline = started + shared.spec.limits.deadline;
         shared
             .requests
-            .admit(deadline)
+            .admit(deadline, &shared.stats)
             .await
-            .inspect_err(|error| match error {
-                CallError::Timeout => shared.stats.timeout(),
-                _ => shared.stats.rejected(),
+            .inspect_err(|error| {
+                span.fail(|| error.to_string());
+                match error {
+                    CallError::Timeout => shared.stats.timeout(),
+                    _ => shared.stats.rejected(),
+                }
             })?;
-        let ticket = Ticket::new(Arc::clone(shared), request_id, started);
+        let ticket = Ticket::new(Arc::clone(shared), cause, span, started);
         let mut guard = Guard::new(Arc::clone(&ticket), request.method());
         name_host(&mut request);
         let request = request.map(Body::into_wasi);
@@ -213,9 +243,9 @@ fn name_host(request: &mut http::Request<Body>) {
 async fn post_mortem(ticket: &Ticket, error: wasmtime::Error) -> CallError {
     let stats = &ticket.plugin.stats;
     if let Some(error) = error.downcast_ref::<InstantiationError<Arc<Ticket>>>() {
-        let error = &*error.error;
+        let error = format!("{:#}", &*error.error);
         let plugin = ticket.plugin.spec.name.as_str();
-        tracing::error!(plugin, error = format!("{error:#}"), "no instance");
+        ticket.enter(|| tracing::error!(plugin, error, "no instance"));
         // It could be made when it was loaded: what is missing now is room.
         stats.rejected();
         return CallError::Saturated {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use lakehouse_trace::{Kind, Span};
 use parking_lot::Mutex;
 use tokio::time::timeout_at;
 use wasmtime::component::{Instance, InstancePre};
@@ -66,6 +67,24 @@ impl Pool {
     where
         F: AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<R> + Send,
     {
+        let mut span = match &context.cause {
+            Some(cause) => Span::start(Kind::Internal, cause.trace.as_ref(), || {
+                format!("plugin {}", self.shared.spec.name)
+            }),
+            None => Span::default(),
+        };
+        context.cause = context.cause.map(|cause| cause.within(&span));
+        let result = lakehouse_trace::scope(context.cause.clone(), self.run(context, f)).await;
+        if let Err(error) = &result {
+            span.fail(|| error.to_string());
+        }
+        result
+    }
+
+    async fn run<R, F>(self: &Arc<Self>, mut context: CallContext, f: F) -> Result<R, CallError>
+    where
+        F: AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<R> + Send,
+    {
         let shared = &*self.shared;
         context.callers.admit(&shared.spec.name)?;
         let own = Instant::now() + shared.spec.limits.deadline;
@@ -74,7 +93,7 @@ impl Pool {
         shared.stats.call();
         shared
             .calls
-            .admit(deadline)
+            .admit(deadline, &shared.stats)
             .await
             .inspect_err(|error| match error {
                 CallError::Timeout => shared.stats.timeout(),
@@ -89,6 +108,7 @@ impl Pool {
                 .map_err(|_| self.timed_out())?
                 .map_err(|error| self.failed(&error))?,
         };
+        let _busy = shared.stats.busy();
         warm.store.data_mut().set_context(context);
         let result = timeout_at(deadline.into(), f(&mut warm.store, &warm.instance))
             .await
@@ -145,7 +165,7 @@ impl Pool {
         let text = trap::describe(error);
         if error.is::<Trap>() || error.is::<WasmBacktrace>() {
             tracing::error!(plugin, trap = text, "trapped in a call");
-            self.shared.stats.trap();
+            self.shared.stats.trap(trap::Kind::of(error));
             self.shared.trial.ended(true);
             CallError::Trapped(text)
         } else {

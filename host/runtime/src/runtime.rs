@@ -17,7 +17,7 @@ use crate::metrics::Stats;
 use crate::plugin::Plugin;
 use crate::state::{State, link_wasi};
 use crate::{
-    Artifact, Body, CallContext, CallError, Capability, Error, Inspection, PluginMetrics,
+    Artifact, Body, CallContext, CallError, Capability, Cause, Error, Inspection, PluginMetrics,
     PluginSpec, PluginState, PluginStatus, Refusal, Retired, RuntimeConfig, Staged, Step, Swapped,
     Watch, check, engine, inspect, load,
 };
@@ -215,7 +215,8 @@ impl Runtime {
 
     /// Has a plugin answer an HTTP request. Returns with the response's head; the body
     /// streams, and ends in an error if the guest fails before its end. Dropping the
-    /// future or the body stops the guest.
+    /// future or the body stops the guest. The guest's trace, if there is one, goes on
+    /// from the cause's.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -223,9 +224,9 @@ impl Runtime {
         &self,
         plugin: &str,
         request: http::Request<Body>,
-        request_id: &str,
+        cause: impl Into<Cause>,
     ) -> Result<http::Response<Body>, CallError> {
-        self.serving(plugin)?.handle(request, request_id).await
+        self.serving(plugin)?.handle(request, cause.into()).await
     }
 
     /// Borrows a warm instance of a plugin, or makes one, and runs `f` with its store
@@ -266,11 +267,14 @@ impl Runtime {
         plugins
             .iter()
             .map(|(name, entry)| {
-                let in_flight = entry
-                    .plugin
-                    .as_ref()
-                    .map_or(0, |plugin| plugin.shared.in_flight());
-                entry.stats.read(name, in_flight as u64)
+                let (in_flight, waiting) = entry.plugin.as_ref().map_or((0, 0), |plugin| {
+                    (plugin.shared.in_flight(), plugin.shared.waiting())
+                });
+                let counted = entry.stats.read(name, in_flight as u64, waiting as u64);
+                PluginMetrics {
+                    generation: entry.plugin.as_ref().map_or(0, |_| entry.status.generation),
+                    ..counted
+                }
             })
             .collect()
     }

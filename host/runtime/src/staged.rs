@@ -8,7 +8,7 @@ use wasmtime::component::Instance;
 
 use crate::plugin::Plugin;
 use crate::trial::{Trial, Verdict};
-use crate::{Body, CallContext, CallError, PluginStatus, State};
+use crate::{Body, CallContext, CallError, Cause, PluginStatus, State};
 
 /// A plugin that is compiled, linked and started once, and does not serve yet. It can
 /// be asked what one that serves is asked; dropping it undoes everything.
@@ -31,9 +31,9 @@ impl Staged {
     pub async fn handle(
         &self,
         request: http::Request<Body>,
-        request_id: &str,
+        cause: impl Into<Cause>,
     ) -> Result<http::Response<Body>, CallError> {
-        self.plugin.handle(request, request_id).await
+        self.plugin.handle(request, cause.into()).await
     }
 
     /// Runs a typed export, as [`Runtime::call_with`](crate::Runtime::call_with).

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use lakehouse_trace::Cause;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -11,7 +12,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::hooks::Hooks;
 use crate::limiter::Limiter;
-use crate::output::{Output, Stream};
+use crate::output::{Outputs, Stream};
 use crate::plugin::Shared;
 use crate::{Callers, Extensions, PluginSpec};
 
@@ -23,8 +24,8 @@ const RESOURCES: usize = 1 << 20;
 pub struct CallContext {
     /// When the request ends.
     pub deadline: Option<Instant>,
-    /// Its id.
-    pub request_id: Option<Arc<str>>,
+    /// The request itself.
+    pub cause: Option<Cause>,
     /// The plugins that wait for it.
     pub callers: Callers,
 }
@@ -37,6 +38,7 @@ pub struct State {
     http: WasiHttpCtx,
     hooks: Hooks,
     limiter: Limiter,
+    outputs: Arc<Outputs>,
     context: CallContext,
 }
 
@@ -61,7 +63,13 @@ impl State {
     /// The id of the request being served.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.context.request_id.as_deref()
+        self.cause().map(|cause| &*cause.request_id)
+    }
+
+    /// The request being served.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        self.context.cause.as_ref()
     }
 
     /// When the request being served ends.
@@ -80,6 +88,7 @@ impl State {
     }
 
     pub(crate) fn set_context(&mut self, context: CallContext) {
+        self.outputs.turn(context.cause.as_ref());
         self.context = context;
     }
 }
@@ -133,8 +142,9 @@ pub(crate) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// A store for one instance of a plugin.
 pub(crate) fn new_store(plugin: &Arc<Shared>) -> wasmtime::Result<Store<State>> {
     let mut wasi = WasiCtxBuilder::new();
-    wasi.stdout(Output::new(Arc::clone(plugin), Stream::Out))
-        .stderr(Output::new(Arc::clone(plugin), Stream::Err))
+    let outputs = Outputs::new(Arc::clone(plugin));
+    wasi.stdout(outputs.stream(Stream::Out))
+        .stderr(outputs.stream(Stream::Err))
         .envs(&plugin.environment)
         .allow_tcp(false)
         .allow_udp(false)
@@ -153,7 +163,12 @@ pub(crate) fn new_store(plugin: &Arc<Shared>) -> wasmtime::Result<Store<State>> 
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             hooks: Hooks,
-            limiter: Limiter::new(Arc::clone(&plugin.budget), plugin.spec.limits.memory),
+            limiter: Limiter::new(
+                Arc::clone(&plugin.budget),
+                Arc::clone(&plugin.stats),
+                plugin.spec.limits.memory,
+            ),
+            outputs,
             context: CallContext::default(),
         },
     );

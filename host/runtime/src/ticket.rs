@@ -4,6 +4,7 @@
 //! response's body; dropped too early it stops the guest. The worker holds the
 //! [`Ticket`] and leaves in it why it failed.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +12,10 @@ use std::task::Poll;
 use std::time::Instant;
 
 use futures::task::AtomicWaker;
+use lakehouse_trace::{Cause, Span};
 use parking_lot::Mutex;
 
+use crate::CallContext;
 use crate::plugin::Shared;
 
 /// Why a guest did not finish a request.
@@ -26,10 +29,22 @@ pub(crate) enum Failure {
     Cancelled,
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("it took longer than it may"),
+            Self::Trap(trap) => f.write_str(trap),
+            Self::Cancelled => f.write_str("the client went away"),
+        }
+    }
+}
+
 /// One request under way.
 pub(crate) struct Ticket {
     pub(crate) plugin: Arc<Shared>,
-    pub(crate) request_id: Arc<str>,
+    pub(crate) cause: Cause,
+    /// Ends when caller and worker are both through.
+    span: Span,
     pub(crate) deadline: Instant,
     started: Instant,
     /// The caller is gone before the end.
@@ -46,11 +61,17 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub(crate) fn new(plugin: Arc<Shared>, request_id: &str, started: Instant) -> Arc<Self> {
+    pub(crate) fn new(
+        plugin: Arc<Shared>,
+        cause: Cause,
+        span: Span,
+        started: Instant,
+    ) -> Arc<Self> {
         let deadline = started + plugin.spec.limits.deadline;
         Arc::new(Self {
             plugin,
-            request_id: Arc::from(request_id),
+            cause,
+            span,
             deadline,
             started,
             cancelled: AtomicBool::new(false),
@@ -60,6 +81,20 @@ impl Ticket {
             worker: AtomicWaker::new(),
             caller: AtomicWaker::new(),
         })
+    }
+
+    /// What a call that is made for the request inherits.
+    pub(crate) fn context(&self) -> CallContext {
+        CallContext {
+            deadline: Some(self.deadline),
+            cause: Some(self.cause.clone()),
+            ..CallContext::default()
+        }
+    }
+
+    /// Runs a closure on behalf of the request.
+    pub(crate) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+        lakehouse_trace::enter(Some(self.cause.clone()), work)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -108,8 +143,11 @@ impl Drop for Ticket {
     /// Caller and worker are both through: its place is free.
     fn drop(&mut self) {
         let failed = match self.failure.get_mut() {
-            Some(Failure::Timeout | Failure::Trap(_)) => true,
-            Some(Failure::Cancelled) | None => false,
+            Some(failure) => {
+                self.span.fail(|| failure.to_string());
+                matches!(failure, Failure::Timeout | Failure::Trap(_))
+            }
+            None => false,
         };
         self.plugin.trial.ended(failed);
         self.plugin.requests.release();

@@ -16,8 +16,9 @@ use wasmtime_wasi_http::handler::{
     HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
 };
 
+use crate::metrics::Busy;
 use crate::plugin::Shared;
-use crate::state::{CallContext, State, new_store};
+use crate::state::{State, new_store};
 use crate::ticket::{Failure, Ticket};
 use crate::trap;
 
@@ -69,16 +70,22 @@ impl HandlerState for Http {
 
 /// The request that an instance serves now.
 #[derive(Default)]
-struct Current(Mutex<Option<Arc<Ticket>>>);
+struct Current(Mutex<Option<(Arc<Ticket>, Busy)>>);
 
 impl Current {
     fn get(&self) -> Option<Arc<Ticket>> {
-        self.0.lock().clone()
+        let current = self.0.lock();
+        current.as_ref().map(|(ticket, _)| Arc::clone(ticket))
+    }
+
+    fn begin(&self, ticket: Arc<Ticket>) {
+        let busy = ticket.plugin.stats.busy();
+        *self.0.lock() = Some((ticket, busy));
     }
 
     /// The worker is through with its request.
     fn settle(&self) {
-        if let Some(ticket) = self.0.lock().take() {
+        if let Some((ticket, _)) = self.0.lock().take() {
             ticket.settle();
         }
     }
@@ -125,12 +132,8 @@ impl WorkerState for Worker {
         ticket: Arc<Ticket>,
         _task: wasmtime::component::GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        store.data_mut().set_context(CallContext {
-            deadline: Some(ticket.deadline),
-            request_id: Some(Arc::clone(&ticket.request_id)),
-            ..CallContext::default()
-        });
-        *self.current.0.lock() = Some(ticket);
+        store.data_mut().set_context(ticket.context());
+        self.current.begin(ticket);
         // Deadlines are kept by `Expiration`, which also sees guests that spin.
         Box::pin(std::future::pending())
     }
@@ -145,25 +148,29 @@ impl WorkerState for Worker {
 impl Worker {
     /// Logs why an instance ended early, and leaves it with the request it served.
     fn report(&self, error: Option<wasmtime::Error>) {
-        let plugin = self.shared.spec.name.as_str();
         let ticket = self.current.get();
-        let request_id = ticket.as_ref().map(|ticket| &*ticket.request_id);
-        match (ticket.as_ref().and_then(|ticket| ticket.failure()), error) {
+        let cause = ticket.as_ref().map(|ticket| ticket.cause.clone());
+        lakehouse_trace::enter(cause, || self.explain(ticket.as_deref(), error));
+    }
+
+    fn explain(&self, ticket: Option<&Ticket>, error: Option<wasmtime::Error>) {
+        let plugin = self.shared.spec.name.as_str();
+        match (ticket.and_then(Ticket::failure), error) {
             (Some(Failure::Timeout), _) => {
                 let limit = self.shared.spec.limits.deadline;
-                tracing::warn!(plugin, request_id, ?limit, "stopped at its deadline");
+                tracing::warn!(plugin, ?limit, "stopped at its deadline");
                 self.shared.stats.timeout();
             }
             (Some(Failure::Cancelled), _) => {
-                tracing::debug!(plugin, request_id, "stopped: the client went away");
+                tracing::debug!(plugin, "stopped: the client went away");
             }
             // An idle instance that the end of the process takes along.
             (None, Some(_)) if ticket.is_none() && self.shared.is_closed() => {}
             (_, Some(error)) => {
                 let trap = trap::describe(&error);
-                tracing::error!(plugin, request_id, trap, "trapped");
-                self.shared.stats.trap();
-                if let Some(ticket) = &ticket {
+                tracing::error!(plugin, trap, "trapped");
+                self.shared.stats.trap(trap::Kind::of(&error));
+                if let Some(ticket) = ticket {
                     ticket.fail(Failure::Trap(trap));
                 }
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lakehouse_runtime::{Capability, Extensions, PluginSpec, State};
+use lakehouse_trace::Cause;
 use tokio::task::JoinHandle;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::async_trait;
@@ -14,6 +15,7 @@ use super::key::Key;
 use super::stream::ObjectStream;
 use super::{ListRequest, MAX_READ, Span, Store, Upload};
 use crate::bindings::{store as wit, types};
+use crate::call::{self, Call};
 use crate::grants::{Access, Grants};
 use crate::{Error, Kind};
 
@@ -119,6 +121,7 @@ fn ended() -> Error {
 /// A plugin's instance as the store sees it.
 pub(super) struct View<'a> {
     pub(super) context: Option<Arc<Context>>,
+    pub(super) cause: Option<Cause>,
     pub(super) table: &'a mut ResourceTable,
 }
 
@@ -155,6 +158,7 @@ impl Capability for StoreCapability {
 fn view(state: &mut State) -> View<'_> {
     View {
         context: state.extensions().get::<Arc<Context>>().map(Arc::clone),
+        cause: state.cause().cloned(),
         table: state.table(),
     }
 }
@@ -166,7 +170,13 @@ impl View<'_> {
             .ok_or_else(|| Error::denied("the plugin has no grant for the store"))
     }
 
+    /// Begins a call that is about a key.
+    fn call(&self, name: &'static str, key: &str) -> Call {
+        Call::new(self.cause.as_ref(), || name).about("lakehouse.key", key)
+    }
+
     fn start(&self, key: String, ranges: &[wit::ByteRange]) -> Result<Progress, Error> {
+        let call = self.call("store.start-read", &key);
         let context = self.context()?;
         let (key, spans) = context.read(key, ranges)?;
         // Lengths beyond the end of the object cannot be known here, and no
@@ -177,14 +187,14 @@ impl View<'_> {
             .min(MAX_READ);
         let reservation = context.budget.reserve(most)?;
         let store = Arc::clone(&context.store);
-        let task = tokio::spawn(async move { store.read(&key, &spans).await });
+        let task = tokio::spawn(call.run(async move { store.read(&key, &spans).await }));
         Ok(Progress::Running(task, reservation))
     }
 }
 
 impl types::Host for View<'_> {
     fn convert_error(&mut self, error: Error) -> wasmtime::Result<types::Error> {
-        Ok(error.into())
+        Ok(call::convert(self.cause.as_ref(), error))
     }
 }
 
@@ -195,14 +205,24 @@ impl wit::Host for View<'_> {
     }
 
     async fn head(&mut self, key: String) -> Result<wit::ObjectMeta, Error> {
-        let key = self.context()?.key(key, Access::Read)?;
-        Ok(self.context()?.store.head(&key).await?.into())
+        let context = self.context()?;
+        let call = self.call("store.head", &key);
+        call.run(async {
+            let key = context.key(key, Access::Read)?;
+            Ok(context.store.head(&key).await?.into())
+        })
+        .await
     }
 
     async fn get(&mut self, key: String) -> Result<(wit::ObjectMeta, Vec<u8>), Error> {
-        let key = self.context()?.key(key, Access::Read)?;
-        let (meta, content) = self.context()?.store.get(&key).await?;
-        Ok((meta.into(), content))
+        let context = self.context()?;
+        let call = self.call("store.get", &key);
+        call.run(async {
+            let key = context.key(key, Access::Read)?;
+            let (meta, content) = context.store.get(&key).await?;
+            Ok((meta.into(), content))
+        })
+        .await
     }
 
     async fn get_ranges(
@@ -210,8 +230,13 @@ impl wit::Host for View<'_> {
         key: String,
         ranges: Vec<wit::ByteRange>,
     ) -> Result<Vec<Vec<u8>>, Error> {
-        let (key, spans) = self.context()?.read(key, &ranges)?;
-        self.context()?.store.read(&key, &spans).await
+        let context = self.context()?;
+        let call = self.call("store.get-ranges", &key);
+        call.run(async {
+            let (key, spans) = context.read(key, &ranges)?;
+            context.store.read(&key, &spans).await
+        })
+        .await
     }
 
     async fn start_read(
@@ -229,12 +254,16 @@ impl wit::Host for View<'_> {
         key: String,
         part: Option<wit::ByteRange>,
     ) -> Result<(wit::ObjectMeta, Resource<DynInputStream>), Error> {
-        let key = self.context()?.key(key, Access::Read)?;
-        let part = part.map(Span::from);
-        let (meta, reader) = self.context()?.store.open_object(&key, part).await?;
-        let stream: DynInputStream = Box::new(ObjectStream::new(reader));
-        let stream = self.table.push(stream).map_err(full)?;
-        Ok((meta.into(), stream))
+        let call = self.call("store.open", &key);
+        call.run(async {
+            let key = self.context()?.key(key, Access::Read)?;
+            let part = part.map(Span::from);
+            let (meta, reader) = self.context()?.store.open_object(&key, part).await?;
+            let stream: DynInputStream = Box::new(ObjectStream::new(reader));
+            let stream = self.table.push(stream).map_err(full)?;
+            Ok((meta.into(), stream))
+        })
+        .await
     }
 
     async fn put(
@@ -243,13 +272,14 @@ impl wit::Host for View<'_> {
         content: Vec<u8>,
         mode: wit::PutMode,
     ) -> Result<wit::ObjectMeta, Error> {
-        let key = self.context()?.key(key, Access::ReadWrite)?;
-        let meta = self
-            .context()?
-            .store
-            .put(&key, content, mode.into())
-            .await?;
-        Ok(meta.into())
+        let context = self.context()?;
+        let call = self.call("store.put", &key);
+        call.run(async {
+            let key = context.key(key, Access::ReadWrite)?;
+            let meta = context.store.put(&key, content, mode.into()).await?;
+            Ok(meta.into())
+        })
+        .await
     }
 
     async fn start_upload(
@@ -257,14 +287,23 @@ impl wit::Host for View<'_> {
         key: String,
         mode: wit::PutMode,
     ) -> Result<Resource<UploadResource>, Error> {
-        let key = self.context()?.key(key, Access::ReadWrite)?;
-        let upload = self.context()?.store.upload(&key, mode.into()).await?;
-        self.table.push(UploadResource(Some(upload))).map_err(full)
+        let call = self.call("store.start-upload", &key);
+        call.run(async {
+            let key = self.context()?.key(key, Access::ReadWrite)?;
+            let upload = self.context()?.store.upload(&key, mode.into()).await?;
+            self.table.push(UploadResource(Some(upload))).map_err(full)
+        })
+        .await
     }
 
     async fn delete(&mut self, key: String) -> Result<(), Error> {
-        let key = self.context()?.key(key, Access::ReadWrite)?;
-        self.context()?.store.delete(&key).await
+        let context = self.context()?;
+        let call = self.call("store.delete", &key);
+        call.run(async {
+            let key = context.key(key, Access::ReadWrite)?;
+            context.store.delete(&key).await
+        })
+        .await
     }
 
     async fn list(
@@ -274,16 +313,21 @@ impl wit::Host for View<'_> {
         cursor: Option<String>,
         limit: u32,
     ) -> Result<wit::ListPage, Error> {
-        self.context()?
-            .grants
-            .check("keys beginning with", &prefix, Access::Read)?;
-        let request = ListRequest {
-            prefix,
-            delimiter,
-            cursor,
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
-        };
-        Ok(self.context()?.store.list(&request).await?.into())
+        let context = self.context()?;
+        let call = self.call("store.list", &prefix);
+        call.run(async {
+            context
+                .grants
+                .check("keys beginning with", &prefix, Access::Read)?;
+            let request = ListRequest {
+                prefix,
+                delimiter,
+                cursor,
+                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            };
+            Ok(context.store.list(&request).await?.into())
+        })
+        .await
     }
 }
 
@@ -360,7 +404,8 @@ impl wit::HostUpload for View<'_> {
     async fn finish(&mut self, upload: Resource<UploadResource>) -> Result<wit::ObjectMeta, Error> {
         let upload = self.table.get_mut(&upload).map_err(full)?;
         let open = upload.0.take().ok_or_else(ended)?;
-        Ok(open.finish().await?.into())
+        let call = Call::new(self.cause.as_ref(), || "store.finish-upload");
+        call.run(async { Ok(open.finish().await?.into()) }).await
     }
 
     async fn drop(&mut self, upload: Resource<UploadResource>) -> wasmtime::Result<()> {

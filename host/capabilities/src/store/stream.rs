@@ -22,7 +22,7 @@ pub(super) struct ObjectStream {
 impl ObjectStream {
     pub(super) fn new(mut reader: Box<dyn ChunkReader>) -> Self {
         let (sender, chunks) = mpsc::channel(AHEAD);
-        tokio::spawn(async move {
+        lakehouse_trace::spawn(async move {
             loop {
                 let chunk = match reader.next().await {
                     Ok(Some(chunk)) => Ok(chunk),

@@ -17,8 +17,17 @@ use super::Config;
 const DEFAULT_FILE: &str = "lakehouse.toml";
 
 /// Sections whose keys can be set by `LAKEHOUSE_<SECTION>_<KEY>`.
-const SECTIONS: [&str; 9] = [
-    "server", "log", "data", "store", "vectors", "runtime", "gateway", "plugins", "admin",
+const SECTIONS: [&str; 10] = [
+    "server",
+    "log",
+    "telemetry",
+    "data",
+    "store",
+    "vectors",
+    "runtime",
+    "gateway",
+    "plugins",
+    "admin",
 ];
 
 /// Environment variables with a short name, and the key each of them sets.
@@ -176,6 +185,10 @@ fn set(config: &Config, section: &'static str, key: &str, text: &str) -> Result<
         Value::Integer(_) => Value::Integer(
             text.parse()
                 .map_err(|_| format!("`{text}` is not a whole number"))?,
+        ),
+        Value::Float(_) => Value::Float(
+            text.parse()
+                .map_err(|_| format!("`{text}` is not a number"))?,
         ),
         Value::Array(_) => text
             .split(',')

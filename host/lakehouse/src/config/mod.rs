@@ -28,6 +28,8 @@ pub struct Config {
     pub server: Server,
     /// What is logged.
     pub log: Log,
+    /// Where traces go.
+    pub telemetry: Telemetry,
     /// Where this host keeps what is its own.
     pub data: Data,
     /// Where objects and tables are.
@@ -168,6 +170,28 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// Base URL of an OTLP collector; empty sends no traces.
+    pub otlp_endpoint: String,
+    /// What the collector knows this host by.
+    pub service_name: String,
+    /// Share of the traces begun here that are recorded, 0 to 1.
+    pub sample: f64,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: String::new(),
+            service_name: "lakehouse".into(),
+            sample: 1.0,
+        }
+    }
 }
 
 /// `[data]`

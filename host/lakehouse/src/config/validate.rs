@@ -38,6 +38,7 @@ impl Config {
         self.validate_server()?;
         EnvFilter::try_new(&self.log.filter)
             .map_err(|error| ConfigError::key("log.filter", error))?;
+        self.validate_telemetry()?;
         if !self.store.url.is_empty() {
             url::Url::parse(&self.store.url).map_err(|error| {
                 ConfigError::key("store.url", format!("`{}`: {error}", self.store.url))
@@ -52,6 +53,35 @@ impl Config {
         positive("vectors.index_memory", self.vectors.index_memory.0)?;
         self.upstreams()?;
         self.validate_plugins()
+    }
+
+    fn validate_telemetry(&self) -> Result<(), ConfigError> {
+        let telemetry = &self.telemetry;
+        let endpoint = &telemetry.otlp_endpoint;
+        if !endpoint.is_empty() {
+            let uri = endpoint.parse::<Uri>().ok();
+            let fits = uri.is_some_and(|uri| {
+                matches!(uri.scheme_str(), Some("http" | "https"))
+                    && uri.host().is_some_and(|host| !host.is_empty())
+                    && uri.query().is_none()
+            });
+            if !fits {
+                return Err(ConfigError::key(
+                    "telemetry.otlp_endpoint",
+                    format!("`{endpoint}` is not like `http://127.0.0.1:4318`"),
+                ));
+            }
+        }
+        if !(0.0..=1.0).contains(&telemetry.sample) {
+            return Err(ConfigError::key(
+                "telemetry.sample",
+                format!("{} is not between 0 and 1", telemetry.sample),
+            ));
+        }
+        if telemetry.service_name.is_empty() {
+            return Err(ConfigError::key("telemetry.service_name", "is empty"));
+        }
+        Ok(())
     }
 
     fn validate_server(&self) -> Result<(), ConfigError> {
@@ -333,6 +363,26 @@ mod tests {
             ),
         ] {
             let error = error(text);
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn telemetry_is_checked() {
+        for (text, expected) in [
+            (
+                "otlp_endpoint = \"127.0.0.1:4318\"",
+                "telemetry.otlp_endpoint: `127.0.0.1:4318` is not like",
+            ),
+            (
+                "otlp_endpoint = \"grpc://host:4317\"",
+                "telemetry.otlp_endpoint: `grpc://host:4317` is not like",
+            ),
+            ("sample = 1.5", "telemetry.sample: 1.5 is not between"),
+            ("sample = nan", "telemetry.sample: NaN is not between"),
+            ("service_name = \"\"", "telemetry.service_name: is empty"),
+        ] {
+            let error = error(&format!("[telemetry]\n{text}"));
             assert!(error.starts_with(expected), "{error}");
         }
     }

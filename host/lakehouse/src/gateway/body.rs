@@ -12,6 +12,7 @@ use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use lakehouse_trace::Span;
 
 use crate::server::InFlight;
 
@@ -150,6 +151,7 @@ fn discard(mut body: Incoming) {
 pub struct ResponseBody {
     kind: Kind,
     in_flight: Option<InFlight>,
+    span: Span,
 }
 
 #[derive(Default)]
@@ -187,6 +189,11 @@ impl ResponseBody {
     pub fn hold(&mut self, in_flight: InFlight) {
         self.in_flight = Some(in_flight);
     }
+
+    /// Has a request's span end with this body.
+    pub fn trace(&mut self, span: Span) {
+        self.span = span;
+    }
 }
 
 impl From<Kind> for ResponseBody {
@@ -194,6 +201,7 @@ impl From<Kind> for ResponseBody {
         Self {
             kind,
             in_flight: None,
+            span: Span::default(),
         }
     }
 }

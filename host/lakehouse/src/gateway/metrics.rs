@@ -5,13 +5,11 @@ use std::fs;
 use std::time::Duration;
 
 use http::StatusCode;
-use lakehouse_runtime::{LATENCY_BUCKETS, PluginMetrics, Runtime};
+use lakehouse_runtime::{LATENCY_BUCKETS, PluginMetrics, Runtime, STATUS_CLASSES};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
     TextEncoder,
 };
-
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Counters of the gateway.
 pub struct Metrics {
@@ -23,7 +21,7 @@ pub struct Metrics {
 
 /// Those of one route, looked up once.
 pub struct RouteMetrics {
-    requests: [IntCounter; CLASSES.len()],
+    requests: [IntCounter; STATUS_CLASSES.len()],
     seconds: Histogram,
 }
 
@@ -64,14 +62,14 @@ impl Metrics {
 impl RouteMetrics {
     fn new(name: &str, requests: &IntCounterVec, seconds: &HistogramVec) -> Self {
         Self {
-            requests: CLASSES.map(|class| requests.with_label_values(&[name, class])),
+            requests: STATUS_CLASSES.map(|class| requests.with_label_values(&[name, class])),
             seconds: seconds.with_label_values(&[name]),
         }
     }
 
     /// Counts an answered request.
     pub fn count(&self, status: StatusCode, elapsed: Duration) {
-        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        let class = usize::from(status.as_u16() / 100).clamp(1, STATUS_CLASSES.len()) - 1;
         self.requests[class].inc();
         self.seconds.observe(elapsed.as_secs_f64());
     }
@@ -115,63 +113,120 @@ type Column = (
     &'static str,
     &'static str,
     &'static str,
-    fn(&PluginMetrics) -> u64,
+    fn(&PluginMetrics) -> f64,
 );
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 12] = [
+    (
+        "lakehouse_plugin_generation",
+        "gauge",
+        "The generation that serves; 0 if none does.",
+        |m| m.generation as f64,
+    ),
     (
         "lakehouse_plugin_requests_total",
         "counter",
         "HTTP requests that a plugin took.",
-        |m| m.requests,
+        |m| m.requests as f64,
     ),
     (
         "lakehouse_plugin_calls_total",
         "counter",
         "Typed calls that a plugin took.",
-        |m| m.calls,
-    ),
-    (
-        "lakehouse_plugin_traps_total",
-        "counter",
-        "Requests and calls that ended in a trap.",
-        |m| m.traps,
+        |m| m.calls as f64,
     ),
     (
         "lakehouse_plugin_timeouts_total",
         "counter",
         "Requests and calls that ended at their deadline.",
-        |m| m.timeouts,
+        |m| m.timeouts as f64,
     ),
     (
         "lakehouse_plugin_rejected_total",
         "counter",
         "Requests and calls turned away because the plugin was busy.",
-        |m| m.rejected,
+        |m| m.rejected as f64,
     ),
     (
         "lakehouse_plugin_cancelled_total",
         "counter",
         "Requests whose client went away before the end.",
-        |m| m.cancelled,
+        |m| m.cancelled as f64,
     ),
     (
         "lakehouse_plugin_in_flight",
         "gauge",
         "Requests and calls that run or wait.",
-        |m| m.in_flight,
+        |m| m.in_flight as f64,
     ),
     (
-        "lakehouse_plugin_instances",
+        "lakehouse_plugin_queue_length",
         "gauge",
-        "Instances, working and idle.",
-        |m| m.instances,
+        "Requests and calls that wait for a place.",
+        |m| m.waiting as f64,
+    ),
+    (
+        "lakehouse_plugin_queue_waits_total",
+        "counter",
+        "Requests and calls that had to wait for a place.",
+        |m| m.waits as f64,
+    ),
+    (
+        "lakehouse_plugin_queue_wait_seconds_total",
+        "counter",
+        "Time that requests and calls waited for a place.",
+        |m| m.waited,
     ),
     (
         "lakehouse_plugin_instantiations_total",
         "counter",
         "Instances made.",
-        |m| m.instantiations,
+        |m| m.instantiations as f64,
+    ),
+    (
+        "lakehouse_plugin_memory_peak_bytes",
+        "gauge",
+        "The most linear memory that one instance ever held.",
+        |m| m.memory_peak as f64,
+    ),
+];
+
+/// Numbers of each plugin, told apart by a label: their metric's name, type, help and
+/// label, and how to read them.
+type Row = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&PluginMetrics) -> Vec<(&'static str, u64)>,
+);
+
+const ROWS: [Row; 3] = [
+    (
+        "lakehouse_plugin_answers_total",
+        "counter",
+        "HTTP requests answered by a plugin or in its stead, by class of status.",
+        "status",
+        |m| STATUS_CLASSES.into_iter().zip(m.answers).collect(),
+    ),
+    (
+        "lakehouse_plugin_traps_total",
+        "counter",
+        "Requests and calls that ended in a trap, by what it was about.",
+        "kind",
+        |m| m.trap_kinds.clone(),
+    ),
+    (
+        "lakehouse_plugin_instances",
+        "gauge",
+        "Instances, by whether they work.",
+        "state",
+        |m| {
+            vec![
+                ("busy", m.busy),
+                ("idle", m.instances.saturating_sub(m.busy)),
+            ]
+        },
     ),
 ];
 
@@ -186,6 +241,18 @@ fn plugins(text: &mut String, plugins: &[PluginMetrics]) {
                 metrics.plugin,
                 read(metrics)
             );
+        }
+    }
+    for (name, kind, help, label, read) in ROWS {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for metrics in plugins {
+            let plugin = &metrics.plugin;
+            for (of, value) in read(metrics) {
+                let _ = writeln!(
+                    text,
+                    "{name}{{plugin=\"{plugin}\",{label}=\"{of}\"}} {value}"
+                );
+            }
         }
     }
     let name = "lakehouse_plugin_request_duration_seconds";

@@ -16,6 +16,7 @@ mod problem;
 mod proxy;
 mod request_id;
 mod routes;
+mod trace;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use lakehouse_runtime::{Body, CallError};
+use lakehouse_runtime::{Body, CallError, Cause};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 use tower::Service;
@@ -92,43 +93,66 @@ impl Gateway {
         })))
     }
 
-    /// Answers a request, whose id is in its headers already.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    /// Answers a request, whose id is in its headers already. What it causes from here
+    /// on is logged with that id, and traced below a span of its own.
+    pub async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
         let started = Instant::now();
         let gateway = &*self.0;
-        let access =
-            tracing::enabled!(target: "lakehouse::access", tracing::Level::DEBUG).then(|| {
-                (
-                    request.method().clone(),
-                    request.uri().clone(),
-                    request.headers().get(&REQUEST_ID).cloned(),
-                )
-            });
         let routes = gateway.routes();
         let found = routes.find(request.uri().path());
+        let came = lakehouse_trace::extract(request.headers_mut());
+        let mut span = trace::begin(&request, found, came.as_ref());
+        let trace = span.trace();
+        let cause = Cause {
+            request_id: id(&request),
+            trace: trace.clone().or(came),
+        };
+        let answer = gateway.answer(found, request, &cause, started);
+        let mut response = lakehouse_trace::scope(Some(cause.clone()), answer).await;
+        trace::end(&mut span, &mut response, trace.as_ref());
+        response.body_mut().trace(span);
+        response
+    }
+}
+
+/// The request's id, which is in its headers.
+fn id<B>(request: &Request<B>) -> Arc<str> {
+    let id = request.headers().get(&REQUEST_ID);
+    id.and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .into()
+}
+
+impl Inner {
+    async fn answer(
+        &self,
+        found: Option<&Route>,
+        request: Request<Incoming>,
+        cause: &Cause,
+        started: Instant,
+    ) -> Response<ResponseBody> {
+        let access = tracing::enabled!(target: "lakehouse::access", tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), request.uri().clone()));
         let response = match found {
-            Some(route) => gateway.route(route, request).await,
-            None if admin::covers(request.uri().path()) => admin::answer(gateway, request).await,
-            None => gateway.native(request),
+            Some(route) => self.route(route, request, cause).await,
+            None if admin::covers(request.uri().path()) => admin::answer(self, request).await,
+            None => self.native(request),
         };
         let elapsed = started.elapsed();
-        let metrics = found.map_or(&gateway.metrics.other, |route| &route.metrics);
+        let metrics = found.map_or(&self.metrics.other, |route| &route.metrics);
         metrics.count(response.status(), elapsed);
-        if let Some((method, uri, id)) = access {
+        if let Some((method, uri)) = access {
             tracing::debug!(
                 target: "lakehouse::access",
                 %method,
                 path = uri.path(),
                 status = response.status().as_u16(),
                 ms = elapsed.as_secs_f64() * 1000.0,
-                request_id = id.as_ref().and_then(|id| id.to_str().ok()),
             );
         }
         response
     }
-}
 
-impl Inner {
     /// The routes as they are now: made anew when plugins have come or gone.
     fn routes(&self) -> Arc<Routes> {
         let known = Arc::clone(&self.routes.read());
@@ -148,7 +172,12 @@ impl Inner {
         }
     }
 
-    async fn route(&self, route: &Route, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn route(
+        &self,
+        route: &Route,
+        request: Request<Incoming>,
+        cause: &Cause,
+    ) -> Response<ResponseBody> {
         let limit = route.max_body.0;
         let (head, body) = request.into_parts();
         let announced = body.size_hint().lower();
@@ -159,8 +188,8 @@ impl Inner {
         let exceeded = body.exceeded();
         let request = Request::from_parts(head, body);
         let response = match &route.target {
-            Target::Plugin { name, strip } => self.plugin(name, *strip, request).await,
-            Target::Upstream(base) => self.proxy.forward(base, request).await,
+            Target::Plugin { name, strip } => self.plugin(name, *strip, request, cause).await,
+            Target::Upstream(base) => self.proxy.forward(base, request, cause).await,
             Target::Vectors => self.vectors(request).await,
         };
         match response {
@@ -176,17 +205,13 @@ impl Inner {
         name: &str,
         strip: usize,
         request: Request<RequestBody>,
+        cause: &Cause,
     ) -> Result<Response<ResponseBody>, Problem> {
         let (mut head, body) = request.into_parts();
         let path = routes::strip(&head.uri, strip);
         head.uri = path
             .parse()
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the path: {error}")))?;
-        let id = head.headers.get(&REQUEST_ID).cloned();
-        let id = id
-            .as_ref()
-            .and_then(|id| id.to_str().ok())
-            .unwrap_or_default();
         let body = if body.is_end_stream() {
             Body::empty()
         } else {
@@ -195,7 +220,7 @@ impl Inner {
         match self
             .host
             .runtime
-            .handle(name, Request::from_parts(head, body), id)
+            .handle(name, Request::from_parts(head, body), cause.clone())
             .await
         {
             Ok(response) => Ok(response.map(ResponseBody::plugin)),

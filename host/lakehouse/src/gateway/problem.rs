@@ -67,6 +67,11 @@ impl Problem {
         problem
     }
 
+    /// What is wrong, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// 404 for a path that nobody serves.
     pub fn no_route(path: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("nothing serves {path}"))

@@ -10,6 +10,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use lakehouse_trace::{Cause, Kind, Span};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
@@ -63,6 +64,7 @@ impl Proxy {
         &self,
         base: &Uri,
         request: Request<RequestBody>,
+        cause: &Cause,
     ) -> Result<Response<ResponseBody>, Problem> {
         let (mut head, body) = request.into_parts();
         let own_host = head
@@ -89,9 +91,16 @@ impl Proxy {
             forwarded_for(&mut head.headers, address);
         }
 
-        let answer = self.client.request(Request::from_parts(head, body));
         let host = base.authority().map_or("", |authority| authority.as_str());
-        match tokio::time::timeout(self.timeout, answer).await {
+        let above = cause.trace.as_ref();
+        let mut span = Span::start(Kind::Client, above, || head.method.to_string());
+        span.set("http.request.method", || head.method.to_string());
+        span.set("server.address", || host.to_owned());
+        if let Some(trace) = span.trace() {
+            trace.inject(&mut head.headers);
+        }
+        let answer = self.client.request(Request::from_parts(head, body));
+        let answer = match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(mut response)) => {
                 strip_hop_by_hop(response.headers_mut());
                 *response.version_mut() = Version::HTTP_11;
@@ -113,7 +122,14 @@ impl Proxy {
                 StatusCode::GATEWAY_TIMEOUT,
                 format!("upstream {host} has not answered in {:?}", self.timeout),
             )),
+        };
+        match &answer {
+            Ok(response) => span.set("http.response.status_code", || {
+                i64::from(response.status().as_u16())
+            }),
+            Err(problem) => span.fail(|| problem.detail().to_owned()),
         }
+        answer
     }
 }
 

@@ -43,8 +43,9 @@ impl Work {
         let turn = turn(&self.compute).await?;
         let service = Arc::clone(&self.service);
         let (answer, answered) = oneshot::channel();
+        let cause = lakehouse_trace::current();
         self.service.spawn(move || {
-            let result = call(&service);
+            let result = lakehouse_trace::enter(cause, || call(&service));
             drop(turn);
             // The client may have gone.
             let _ = answer.send(result);
@@ -61,7 +62,7 @@ impl Work {
     ) -> Result<R, Failure> {
         let turn = turn(&self.write).await?;
         let service = Arc::clone(&self.service);
-        let running = tokio::task::spawn_blocking(move || {
+        let running = lakehouse_trace::spawn_blocking(move || {
             // Held to the end of the call, even when the client has gone.
             let _turn = turn;
             call(&service)

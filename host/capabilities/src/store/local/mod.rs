@@ -85,7 +85,7 @@ impl Local {
         work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let inner = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || work(&inner)).await?
+        lakehouse_trace::spawn_blocking(move || work(&inner)).await?
     }
 }
 

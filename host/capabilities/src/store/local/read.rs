@@ -35,7 +35,7 @@ pub(super) async fn spans(file: File, spans: Vec<Span>, key: &Key) -> Result<Vec
         return Ok(read);
     }
     let key = key.clone();
-    tokio::task::spawn_blocking(move || {
+    lakehouse_trace::spawn_blocking(move || {
         for span in &spans[read.len()..] {
             read.push(exactly(&file, *span, &key)?);
         }
@@ -78,7 +78,7 @@ impl ChunkReader for FileReader {
             Some(chunk) => chunk,
             None => {
                 let (file, key) = (Arc::clone(&self.file), self.key.clone());
-                tokio::task::spawn_blocking(move || exactly(&file, span, &key)).await??
+                lakehouse_trace::spawn_blocking(move || exactly(&file, span, &key)).await??
             }
         };
         Ok(Some(chunk.into()))

@@ -69,7 +69,7 @@ impl FileUpload {
         let temp = Arc::clone(self.temp()?);
         let key = self.key.clone();
         let buffer = std::mem::take(&mut self.buffer);
-        self.writing = Some(tokio::task::spawn_blocking(move || {
+        self.writing = Some(lakehouse_trace::spawn_blocking(move || {
             let mut file = temp.file();
             file.write_all(&buffer)
                 .map_err(|e| Error::io(format_args!("write `{key}`"), e))

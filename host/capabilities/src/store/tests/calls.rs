@@ -39,6 +39,7 @@ impl Plugin {
     fn view(&mut self) -> View<'_> {
         View {
             context: Some(Arc::clone(&self.context)),
+            cause: None,
             table: &mut self.table,
         }
     }
