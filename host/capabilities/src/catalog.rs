@@ -52,6 +52,10 @@ impl Capability for CatalogCapability {
         "catalog"
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(crate::version())
+    }
+
     fn interfaces(&self) -> &'static [&'static str] {
         &[INTERFACE]
     }

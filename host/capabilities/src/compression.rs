@@ -29,6 +29,10 @@ impl Capability for CompressionCapability {
         "compression"
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(crate::version())
+    }
+
     fn interfaces(&self) -> &'static [&'static str] {
         &["lakehouse:plugin/compression"]
     }

@@ -26,3 +26,22 @@ pub use metrics::MetricsCapability;
 pub use self_test::self_test;
 pub use store::{Store, StoreCapability};
 pub use vectors::VectorsCapability;
+
+/// The version of the `lakehouse:plugin` WIT package that this host has.
+#[must_use]
+pub fn version() -> &'static str {
+    // The file that says it is the one that the bindings are made from.
+    let package = include_str!("../../../wit/types.wit")
+        .lines()
+        .find_map(|line| line.strip_prefix("package lakehouse:plugin@"));
+    package.map_or("", |version| version.trim_end_matches(';'))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_package_has_a_version() {
+        let numbers = super::version().split('.').map(str::parse::<u32>);
+        assert_eq!(numbers.filter_map(Result::ok).count(), 3);
+    }
+}

@@ -24,6 +24,10 @@ impl Capability for LogCapability {
         "log"
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(crate::version())
+    }
+
     fn interfaces(&self) -> &'static [&'static str] {
         &["lakehouse:plugin/log"]
     }

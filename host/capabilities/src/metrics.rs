@@ -161,6 +161,10 @@ impl Capability for MetricsCapability {
         "metrics"
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(crate::version())
+    }
+
     fn interfaces(&self) -> &'static [&'static str] {
         &["lakehouse:plugin/metrics"]
     }

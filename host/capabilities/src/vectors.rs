@@ -42,6 +42,10 @@ impl Capability for VectorsCapability {
         "vectors"
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(crate::version())
+    }
+
     fn interfaces(&self) -> &'static [&'static str] {
         &["lakehouse:plugin/vectors"]
     }

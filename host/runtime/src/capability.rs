@@ -15,6 +15,12 @@ pub trait Capability: Send + Sync + 'static {
     /// The interfaces it provides, without versions: `["lakehouse:plugin/store"]`.
     fn interfaces(&self) -> &'static [&'static str];
 
+    /// The version of these interfaces that the host has. Without one, a guest's is not
+    /// compared, and what does not fit shows when it is linked.
+    fn version(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether a plugin must be granted it; logging, say, needs no grant.
     fn needs_grant(&self) -> bool {
         true

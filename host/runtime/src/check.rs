@@ -6,8 +6,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
-use crate::Capability;
 use crate::peer::GRANT;
+use crate::{Capability, version};
 
 const MAGIC: &[u8] = b"\0asm";
 const CORE: &[u8] = &[0x01, 0x00, 0x00, 0x00];
@@ -142,6 +142,10 @@ impl Interfaces {
             let provider = capabilities
                 .iter()
                 .find(|capability| capability.interfaces().contains(&name));
+            if let Some(problem) = outdated("imports", import, capabilities) {
+                problems.push(problem);
+                continue;
+            }
             match provider {
                 Some(capability) if capability.needs_grant() && !granted(capability.name()) => {
                     problems.push(format!(
@@ -160,6 +164,9 @@ impl Interfaces {
                      [plugins.{plugin}.grants]"
                 )),
             }
+        }
+        for export in &self.exports {
+            problems.extend(outdated("exports", export, capabilities));
         }
         if !self.callable {
             problems.push(
@@ -188,14 +195,35 @@ pub(crate) fn http(exports: &[String]) -> Option<&'static str> {
     }
 }
 
+/// What is wrong with the version of an interface, if the host has its package in
+/// another one.
+fn outdated(verb: &str, interface: &str, capabilities: &[Arc<dyn Capability>]) -> Option<String> {
+    let theirs = version::of(interface)?;
+    let package = package(interface)?;
+    let ours = capabilities
+        .iter()
+        .find(|capability| {
+            let mut interfaces = capability.interfaces().iter();
+            interfaces.any(|name| self::package(name) == Some(package))
+        })?
+        .version()?;
+    (!version::compatible(theirs, ours)).then(|| {
+        format!("{verb} {interface}; this host has {ours}: rebuild the plugin or update the host")
+    })
+}
+
+/// An interface's package, `lakehouse:plugin`.
+fn package(interface: &str) -> Option<&str> {
+    interface.split_once('/').map(|(package, _)| package)
+}
+
 /// An interface's name without its version.
 pub(crate) fn base(name: &str) -> &str {
     name.split_once('@').map_or(name, |(name, _)| name)
 }
 
 pub(crate) fn is_wasi(name: &str) -> bool {
-    name.split_once('/')
-        .is_some_and(|(package, _)| WASI.contains(&package))
+    package(name).is_some_and(|package| WASI.contains(&package))
 }
 
 /// Whether an import or export is more than the names of types.

@@ -46,6 +46,7 @@ mod status;
 mod ticket;
 mod trap;
 mod trial;
+mod version;
 mod worker;
 
 pub use artifact::Artifact;

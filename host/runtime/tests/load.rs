@@ -129,14 +129,29 @@ async fn a_capability_needs_its_grant() {
 }
 
 #[tokio::test]
-async fn an_import_of_another_shape_is_told_apart() {
-    let counter: Arc<CounterCapability> = Arc::new(CounterCapability(Arc::default()));
-    let host = Host::with(vec![counter], |_| {});
-    let text = RELAY.replace("test:host/counter@0.1.0", "test:host/counter@9.0.0");
-    let mut spec = host.spec("relay", &assemble(&text));
-    spec.grants = serde_json::json!({ "counter": true });
-    let reason = host.runtime.load(spec).await.reason.expect("a reason");
-    assert!(reason.contains("test:host/counter@9.0.0"), "{reason}");
+async fn another_version_of_an_interface_is_refused_and_both_are_named() {
+    let counter = Arc::new(Counter::default());
+    let host = Host::with(vec![Arc::new(CounterCapability(counter))], |_| {});
+    let load = async |version: &str| {
+        let text = RELAY.replace(
+            "test:host/counter@0.1.0",
+            &format!("test:host/counter@{version}"),
+        );
+        let mut spec = host.spec("relay", &assemble(&text));
+        spec.grants = serde_json::json!({ "counter": true });
+        host.runtime.load(spec).await
+    };
+    for version in ["9.0.0", "0.2.0", "1.0.0"] {
+        let expected = format!(
+            "imports test:host/counter@{version}; this host has 0.1.0: \
+             rebuild the plugin or update the host"
+        );
+        assert_eq!(load(version).await.reason, Some(expected));
+    }
+    // Patches only add.
+    for version in ["0.1.0", "0.1.7"] {
+        serving(load(version).await);
+    }
 }
 
 #[tokio::test]

@@ -136,6 +136,10 @@ impl Capability for StoreCapability {
         "store"
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(crate::version())
+    }
+
     fn interfaces(&self) -> &'static [&'static str] {
         &["lakehouse:plugin/store"]
     }

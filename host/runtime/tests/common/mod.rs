@@ -174,6 +174,10 @@ impl Capability for CounterCapability {
         &["test:host/counter"]
     }
 
+    fn version(&self) -> Option<&str> {
+        Some("0.1.0")
+    }
+
     fn example(&self) -> &'static str {
         "true"
     }
