@@ -11,8 +11,15 @@ use tokio::net::TcpListener;
 use super::collector::{Collector, one};
 use super::{PARENT, TRACE, traced};
 
+/// Headers of a request, and the `traceparent` and `tracestate` that go on from them.
+type Passed = (
+    &'static [(&'static str, &'static str)],
+    Option<&'static str>,
+    Option<&'static str>,
+);
+
 /// What a client sends of a trace, and what is made of it when no spans are recorded.
-const SENT: [(&[(&str, &str)], Option<&str>, Option<&str>); 5] = [
+const SENT: [Passed; 5] = [
     (
         &[("traceparent", PARENT), ("tracestate", "rojo=1,congo=2")],
         Some(PARENT),
