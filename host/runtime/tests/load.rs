@@ -167,7 +167,7 @@ async fn a_component_that_needs_more_memory_than_it_may_have_is_refused() {
     let mut spec = host.spec("behave", &assemble(BEHAVE));
     spec.limits.memory = 1024;
     let reason = host.runtime.load(spec).await.reason.expect("a reason");
-    assert!(reason.contains("memory limit of 1024 bytes"), "{reason}");
+    assert!(reason.contains("`memory` of 1024 bytes"), "{reason}");
 }
 
 #[tokio::test]
