@@ -37,14 +37,18 @@ pub fn plugins() -> PathBuf {
     env::var_os("LAKEHOUSE_PLUGINS").map_or_else(|| repository().join("plugins"), PathBuf::from)
 }
 
-/// One built plugin's file, an example's too.
+/// One built plugin's file, one of an example or of the tests too.
 ///
 /// # Panics
 /// If it was not built.
 pub fn plugin(name: &str) -> PathBuf {
     let file = format!("{name}.wasm");
     let folder = plugins();
-    let places = [folder.join(&file), folder.join("examples").join(&file)];
+    let places = [
+        folder.join(&file),
+        folder.join("examples").join(&file),
+        folder.join("tests").join(&file),
+    ];
     let found = places.iter().find(|path| path.is_file());
     let Some(path) = found else {
         panic!(

@@ -15,7 +15,10 @@ use crate::toolchain::Toolchain;
 pub const PLUGINS: [&str; 4] = ["storage", "catalog", "ingest", "query"];
 
 /// Plugins that only tests, benchmarks and readers need.
-pub const EXAMPLES: [&str; 3] = ["greet", "hello", "words"];
+pub const EXAMPLES: [&str; 5] = ["greet", "hello", "logfmt", "text", "words"];
+
+/// Plugins that only tests need.
+const TESTS: [&str; 1] = ["liar"];
 
 /// Plugins and host.
 pub fn all(paths: &Paths) -> Result<()> {
@@ -39,17 +42,18 @@ pub fn all(paths: &Paths) -> Result<()> {
 }
 
 /// Builds every guest and puts the components where the host loads them:
-/// the four of a lakehouse into `plugins/`, examples into `plugins/examples/`.
+/// the four of a lakehouse into `plugins/`, others into folders below it.
 pub fn plugins(paths: &Paths, toolchain: &Toolchain) -> Result<()> {
     println!("Building the plugins (DataFusion takes about 20 minutes the first time)");
     let mut cargo = toolchain.cargo(paths, "build");
-    for package in PLUGINS.iter().chain(&EXAMPLES) {
+    for package in PLUGINS.iter().chain(&EXAMPLES).chain(&TESTS) {
         cargo.args(["--package", package]);
     }
     command::run(&mut cargo)?;
     for (packages, folder) in [
         (PLUGINS.as_slice(), paths.plugins()),
         (EXAMPLES.as_slice(), paths.plugins().join("examples")),
+        (TESTS.as_slice(), paths.plugins().join("tests")),
     ] {
         for package in packages {
             install(
@@ -82,7 +86,11 @@ fn install(from: &Path, to: &Path) -> Result<()> {
 
 /// Removes built components and the target folder.
 pub fn clean(paths: &Paths) -> Result<()> {
-    for folder in [paths.plugins(), paths.plugins().join("examples")] {
+    for folder in [
+        paths.plugins(),
+        paths.plugins().join("examples"),
+        paths.plugins().join("tests"),
+    ] {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
             if path

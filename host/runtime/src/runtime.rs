@@ -19,7 +19,7 @@ use crate::state::{State, link_wasi};
 use crate::{
     Artifact, Body, CallContext, CallError, Capability, Error, Inspection, PluginMetrics,
     PluginSpec, PluginState, PluginStatus, Refusal, Retired, RuntimeConfig, Staged, Step, Swapped,
-    Watch, check, engine, inspect, load,
+    Watch, check, engine, inspect, load, peer,
 };
 
 /// How long a shutdown waits for requests under way.
@@ -211,6 +211,21 @@ impl Runtime {
                         .any(|export| check::base(export) == interface)
             })
             .map(|entry| entry.status.name.clone())
+    }
+
+    /// The plugins that serve this interface, named with its version, by name; each with
+    /// a number that is new whenever it is loaded.
+    #[must_use]
+    pub fn exporters(&self, interface: &str) -> Vec<(String, u64)> {
+        let key = peer::key(interface);
+        let mut exporters = Vec::new();
+        self.0.find(|plugin| {
+            if plugin.exports.interface(&key).is_some() {
+                exporters.push((plugin.shared.spec.name.clone(), plugin.loading));
+            }
+            None::<()>
+        });
+        exporters
     }
 
     /// Has a plugin answer an HTTP request. Returns with the response's head; the body
