@@ -52,3 +52,8 @@ fn pyiceberg_reads_what_ingest_wrote() {
 fn pyiceberg_writes_through_the_rest_catalog() {
     client("pyiceberg_catalog.py", &[]);
 }
+
+#[test]
+fn pyarrow_fills_and_searches_vectors() {
+    client("vectors_arrow.py", &[]);
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lakehouse_runtime::{Capability, Extensions, PluginSpec, State};
 use lakehouse_vectord::{Distance, ErrorKind, IndexInfo, IndexSpec, Item, Query, Service};
+use tokio::sync::oneshot;
 use wasmtime::component::{HasData, Linker};
 
 use crate::bindings::{types, vectors as wit};
@@ -154,20 +155,26 @@ impl wit::Host for View {
         query: Vec<f32>,
         k: u32,
         ef: Option<u32>,
+        filter: Option<String>,
     ) -> Result<Vec<wit::Hit>, Error> {
         let query = Query {
             vector: query,
             k: size(k),
             ef: ef.map(size),
-            filter: None,
+            filter: filter.as_deref().map(str::parse).transpose()?,
             with_vectors: false,
         };
-        let name = index.clone();
-        let hits = self
-            .on(&name, Access::Read, move |service| {
-                service.search(&index, &query)
-            })
-            .await?;
+        let context = self.context()?;
+        context.grants.check("the index", &index, Access::Read)?;
+        let service = Arc::clone(&context.service);
+        let (answer, answered) = oneshot::channel();
+        context.service.spawn(move || {
+            // The guest may have gone.
+            let _ = answer.send(service.search(&index, &query));
+        });
+        let hits = answered
+            .await
+            .map_err(|_| Error::new(Kind::Internal, "the search failed; see the log"))??;
         Ok(hits
             .into_iter()
             .map(|hit| wit::Hit {

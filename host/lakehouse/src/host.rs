@@ -29,6 +29,8 @@ pub struct Host {
     pub workshop: Workshop,
     /// What lets them serve; none for a mere look at them.
     pub deployer: Option<Arc<Deployer>>,
+    /// The object store.
+    pub store: Arc<Store>,
     /// The vector service.
     pub vectors: Arc<Service>,
     /// Numbers for `/metrics`.
@@ -108,6 +110,8 @@ impl Host {
             .with_context(|| format!("store.url: cannot open {store_url}"))?;
         let settings = lakehouse_vectord::Config {
             durability: config.vectors.durability,
+            memory: Some(config.vectors.memory.0),
+            index_memory: Some(config.vectors.index_memory.0),
             ..lakehouse_vectord::Config::default()
         };
         let vectors = Service::open(vectors, settings)
@@ -134,7 +138,7 @@ impl Host {
                 start: config.plugins.check_timeout.0,
             },
             vec![
-                Arc::new(StoreCapability::new(store)),
+                Arc::new(StoreCapability::new(Arc::clone(&store))),
                 Arc::clone(&catalog) as _,
                 Arc::new(VectorsCapability::new(Arc::clone(&vectors))),
                 Arc::new(LogCapability),
@@ -151,6 +155,7 @@ impl Host {
             workshop,
             deployer: None,
             runtime,
+            store,
             vectors,
             registry,
             draining: AtomicBool::new(false),

@@ -36,6 +36,14 @@ impl<T: Pod> Column<T> {
 }
 
 impl<T: Pod> Column<T> {
+    /// Bytes of memory that it holds, none if it is mapped.
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Owned(values) => values.capacity() * size_of::<T>(),
+            Self::Mapped { .. } => 0,
+        }
+    }
+
     /// The values to be changed, in memory from now on.
     pub fn to_mut(&mut self) -> &mut Vec<T> {
         if let Self::Mapped { .. } = self {

@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::budget;
 use crate::error::{Error, Result};
+use crate::field::stride;
 use crate::index::{self, Index, View};
 use crate::log::Log;
 use crate::record::{self, Put, Write};
@@ -35,6 +37,8 @@ pub(crate) struct Writer {
     pub first_log: u64,
     /// Last write that segment files hold.
     pub applied: u64,
+    /// What the manifest says to be acknowledged.
+    pub acknowledged: u64,
     pub next_segment: u64,
     /// Unsealed segments up to this one are being sealed: they stay as they
     /// are.
@@ -113,6 +117,8 @@ impl Index {
         let mut records = Vec::new();
         let mut writes = Vec::new();
         let mut answers = Vec::new();
+        // Bytes of memory that the group will take.
+        let mut admitted = 0;
         let last = self.view().seq;
         // What the log says was flushed before its next records.
         let durable = match self.durability {
@@ -124,6 +130,15 @@ impl Index {
                 let gone = format!("index {} was dropped", self.spec.name);
                 *answer.lock() = Some(Err(Error::not_found(gone)));
                 continue;
+            }
+            if let Call::Put(items) = &call {
+                let bytes = budget::estimate(items, stride(self.spec.space.dimension));
+                let more = admitted + bytes;
+                if let Err(refused) = self.budget.admit(&self.spec.name, &self.held, more) {
+                    *answer.lock() = Some(Err(refused));
+                    continue;
+                }
+                admitted = more;
             }
             let (write, outcome) = self.resolve(call, &mut overlay);
             if let Some(write) = write {
@@ -240,7 +255,7 @@ impl Index {
                 }
             }
         }
-        *self.view.write() = Arc::new(View {
+        self.put_view(View {
             seq,
             segments,
             count,
@@ -254,8 +269,20 @@ impl Index {
     pub fn wants_sealing(&self, writer: &Writer) -> bool {
         let view = self.view();
         let unsealed = view.segments.iter().filter(|s| s.file_bytes.is_none());
-        let rows: usize = unsealed.map(|segment| segment.len()).sum();
-        rows >= self.seal_rows || (writer.log.length() >= LOG_BYTES && view.seq > writer.applied)
+        let (mut rows, mut bytes) = (0, 0);
+        for segment in unsealed {
+            rows += segment.len();
+            bytes += segment.memory() as u64;
+        }
+        rows >= self.seal_rows
+            || (rows > 0 && self.budget.presses(bytes))
+            || (writer.log.length() >= LOG_BYTES && view.seq > writer.applied)
+    }
+
+    /// Puts a view in the place of the one before.
+    pub fn put_view(&self, view: View) {
+        self.note_memory(&view);
+        *self.view.write() = Arc::new(view);
     }
 
     /// Updates the size that readers are told.

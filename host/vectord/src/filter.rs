@@ -14,6 +14,7 @@
 //! satisfies `$ne` and `$nin`.
 
 use std::cmp::Ordering;
+use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
@@ -23,18 +24,23 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter(Node);
 
+/// Conditions as they are joined.
 #[derive(Clone, Debug, PartialEq)]
-enum Node {
+pub(crate) enum Node {
     All(Vec<Node>),
     Any(Vec<Node>),
     Not(Box<Node>),
+    /// A test of the value at a path; what is absent passes none but
+    /// [`Test::Exists`].
     Field(String, Test),
 }
 
+/// A condition on one value.
 #[derive(Clone, Debug, PartialEq)]
-enum Test {
+pub(crate) enum Test {
     Equal(Value),
     In(Vec<Value>),
+    /// How the value may stand to a number or a string.
     Order(&'static [Ordering], Value),
     Prefix(String),
     Exists(bool),
@@ -50,10 +56,25 @@ impl Filter {
         object(value, "filter").map(Self)
     }
 
+    pub(crate) fn root(&self) -> &Node {
+        &self.0
+    }
+
     /// Whether metadata match; none counts as an empty object.
     pub(crate) fn matches(&self, metadata: Option<&str>) -> bool {
         let parsed = metadata.and_then(|text| serde_json::from_str(text).ok());
         self.0.matches(&parsed.unwrap_or_default())
+    }
+}
+
+impl FromStr for Filter {
+    type Err = Error;
+
+    /// Reads a filter from JSON.
+    fn from_str(text: &str) -> Result<Self> {
+        let value = serde_json::from_str(text)
+            .map_err(|why| Error::invalid(format!("the filter is not JSON: {why}")))?;
+        Self::parse(&value)
     }
 }
 

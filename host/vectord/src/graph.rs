@@ -2,7 +2,7 @@
 
 use crate::column::Column;
 use crate::field::Field;
-use crate::walk::{Links, NONE, Scratch, descend, score, walk};
+use crate::walk::{Links, NONE, Scratch, descend, score, walk, walk_accepted};
 
 /// Layers of links, each list of a fixed width and ended by [`NONE`] if it is
 /// not full.
@@ -83,6 +83,36 @@ impl Graph {
     /// Walks to the `ef` nodes nearest to a probe, which are in the scratch's
     /// pool then.
     pub fn search<F: Field>(&self, field: &F, probe: &F::Probe, ef: usize, scratch: &mut Scratch) {
+        let start = self.descend(field, probe, scratch);
+        walk(field, probe, &self.lists(), start, ef, scratch);
+    }
+
+    /// Walks to the `ef` nodes nearest to a probe among those that `accept`
+    /// takes, which are in the scratch's pool then. False if scoring `budget`
+    /// nodes did not suffice.
+    pub fn search_accepted<F: Field>(
+        &self,
+        field: &F,
+        probe: &F::Probe,
+        ef: usize,
+        budget: usize,
+        accept: impl Fn(u32) -> bool,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let start = self.descend(field, probe, scratch);
+        let lists = self.lists();
+        walk_accepted(field, probe, &lists, start, ef, budget, accept, scratch)
+    }
+
+    fn lists(&self) -> Lists<'_> {
+        Lists {
+            width: self.width,
+            links: &self.base,
+        }
+    }
+
+    /// A node of the lowest layer near to a probe.
+    fn descend<F: Field>(&self, field: &F, probe: &F::Probe, scratch: &mut Scratch) -> u32 {
         let mut place = self.entry;
         for upper in self.uppers.iter().rev() {
             let rows: &[u32] = &upper.rows;
@@ -95,10 +125,6 @@ impl Graph {
             let (_, found) = descend(field, probe, &lists, start, row_of, scratch);
             place = upper.down[found as usize];
         }
-        let lists = Lists {
-            width: self.width,
-            links: &self.base,
-        };
-        walk(field, probe, &lists, place, ef, scratch);
+        place
     }
 }

@@ -2,17 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
+use rayon::prelude::*;
 
+use crate::budget::{Budget, Held};
 use crate::commit::{Pending, Writer};
 use crate::error::{Error, Result};
 use crate::kernel;
 use crate::rows;
-use crate::segment::{Probe, Segment};
-use crate::types::{Durability, Engine, Hit, IndexInfo, Query, StoredItem};
-use crate::validate::{self, MAX_EF, MAX_K, Spec};
+use crate::search::Probe;
+use crate::segment::Segment;
+use crate::types::{Durability, Engine, Hit, IndexInfo, Query, Recovery, StoredItem};
+use crate::validate::{self, MAX_EF, MAX_HITS, MAX_K, MAX_QUERIES, Spec};
 use crate::worker::Worker;
 
 /// Candidates kept when the query does not say.
@@ -63,6 +67,8 @@ pub(crate) struct Index {
     pub folder: PathBuf,
     /// Unsealed rows at which a segment is sealed.
     pub seal_rows: usize,
+    /// Rows up to which segments are merged.
+    pub merge_rows: usize,
     pub engine: Engine,
     pub durability: Durability,
     pub worker: Arc<Worker>,
@@ -77,6 +83,16 @@ pub(crate) struct Index {
     pub queued: AtomicBool,
     /// Bytes of the log files.
     pub log_bytes: AtomicU64,
+    pub budget: Arc<Budget>,
+    pub held: Held,
+    /// What opening it found; there once it is open.
+    pub recovery: OnceLock<Recovery>,
+    /// Rows whose graph was built, and the time that this took.
+    pub built: Mutex<(u64, Duration)>,
+    /// When it was opened.
+    pub opened: Instant,
+    /// Milliseconds from then to the last search; 0 if there was none.
+    pub searched: AtomicU64,
 }
 
 impl Index {
@@ -87,6 +103,7 @@ impl Index {
     pub fn info(&self) -> IndexInfo {
         let view = self.view();
         let files = view.segments.iter().filter_map(|s| s.file_bytes);
+        let (built_rows, build_time) = *self.built.lock();
         IndexInfo {
             name: self.spec.name.clone(),
             dimension: self.spec.space.dimension,
@@ -97,7 +114,24 @@ impl Index {
             count: view.count,
             segments: view.segments.len(),
             bytes: files.sum::<u64>() + self.log_bytes.load(Ordering::Relaxed),
+            memory: self.held.get(),
+            built_rows,
+            build_seconds: build_time.as_secs_f64(),
+            recovery: self.recovery.get().copied().unwrap_or_default(),
         }
+    }
+
+    /// Whether a search came within some time.
+    pub fn searched_within(&self, time: Duration) -> bool {
+        let last = self.searched.load(Ordering::Relaxed);
+        let now = self.opened.elapsed().as_millis() as u64;
+        last > 0 && now.saturating_sub(last) < time.as_millis() as u64
+    }
+
+    /// Counts the memory of a view that was just put in place.
+    pub fn note_memory(&self, view: &View) {
+        let bytes: usize = view.segments.iter().map(|segment| segment.memory()).sum();
+        self.budget.note(&self.held, bytes as u64);
     }
 
     pub fn item(&self, id: &str) -> Result<StoredItem> {
@@ -122,29 +156,84 @@ impl Index {
     }
 
     pub fn search(&self, query: &Query) -> Result<Vec<Hit>> {
+        let (k, ef) = self
+            .bounds(query)
+            .map_err(|why| Error::invalid(why.of("the query")))?;
+        self.find(&self.view(), query, k, ef)
+    }
+
+    /// Searches for many on the current rayon pool, all in the same view.
+    pub fn search_many(&self, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
+        if queries.len() > MAX_QUERIES {
+            return Err(Error::invalid(format!(
+                "{} queries in a search, at most {MAX_QUERIES} are allowed",
+                queries.len()
+            )));
+        }
+        let mut bounds = Vec::with_capacity(queries.len());
+        let mut hits = 0;
+        for (number, query) in queries.iter().enumerate() {
+            let checked = self.bounds(query);
+            let (k, ef) =
+                checked.map_err(|why| Error::invalid(why.of(&format!("query {number}"))))?;
+            bounds.push((k, ef));
+            hits += k;
+        }
+        if hits > MAX_HITS {
+            return Err(Error::invalid(format!(
+                "{hits} results of {} queries, at most {MAX_HITS} are allowed in a search",
+                queries.len()
+            )));
+        }
+        let view = self.view();
+        let found = queries.par_iter().zip(bounds);
+        let found = found.map(|(query, (k, ef))| self.find(&view, query, k, ef));
+        let found = found.collect::<Result<Vec<_>>>()?;
+        let components: usize = found
+            .iter()
+            .flatten()
+            .filter_map(|hit| hit.vector.as_ref())
+            .map(Vec::len)
+            .sum();
+        self.check_components(components)?;
+        Ok(found)
+    }
+
+    /// How many to find and how wide to look, if the query breaks no rule.
+    fn bounds(&self, query: &Query) -> Result<(usize, usize), Broken> {
         let within = |what: &str, value: usize, most: usize| {
             if (1..=most).contains(&value) {
                 return Ok(value);
             }
-            Err(Error::invalid(format!(
+            Err(Broken::Bound(format!(
                 "{what} must be 1 to {most}, not {value}"
             )))
         };
         let k = within("k", query.k, MAX_K)?;
         let ef = within("ef", query.ef.unwrap_or(DEFAULT_EF), MAX_EF)?;
-        validate::vector(self.spec.space, &query.vector)
-            .map_err(|why| Error::invalid(format!("the query: {why}")))?;
+        validate::vector(self.spec.space, &query.vector).map_err(Broken::Vector)?;
+        Ok((k, ef))
+    }
+
+    fn check_components(&self, components: usize) -> Result<()> {
+        if components <= MAX_COMPONENTS {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{} vectors of {} components are more than one answer carries ({MAX_COMPONENTS} components): ask for fewer, or without vectors",
+            components / self.spec.space.dimension,
+            self.spec.space.dimension
+        )))
+    }
+
+    fn find(&self, view: &View, query: &Query, k: usize, ef: usize) -> Result<Vec<Hit>> {
+        let now = self.opened.elapsed().as_millis() as u64;
+        self.searched.store(now.max(1), Ordering::Relaxed);
         let distance = self.spec.space.distance;
-        let view = self.view();
         let probe = Probe::new(distance, &query.vector, k, ef, view.seq);
         let mut found = Vec::new();
         for segment in &view.segments {
-            let matches = query
-                .filter
-                .as_ref()
-                .map(|filter| move |row: usize| filter.matches(segment.rows.metadata.get(row)));
-            let accept = matches.as_ref().map(|f| f as &dyn Fn(usize) -> bool);
-            for row in segment.search(&probe, accept) {
+            for row in segment.search(&probe, query.filter.as_ref()) {
                 let exact = kernel::exact(distance, &query.vector, segment.vector(row));
                 found.push((exact, segment, row));
             }
@@ -154,13 +243,8 @@ impl Index {
             a.0.total_cmp(&b.0).then_with(ids)
         });
         found.truncate(k);
-        let components = found.len() * self.spec.space.dimension;
-        if query.with_vectors && components > MAX_COMPONENTS {
-            return Err(Error::invalid(format!(
-                "{} vectors of {} components are more than one answer carries ({MAX_COMPONENTS} components): ask for fewer, or without vectors",
-                found.len(),
-                self.spec.space.dimension
-            )));
+        if query.with_vectors {
+            self.check_components(found.len() * self.spec.space.dimension)?;
         }
         let hits = found.into_iter().map(|(exact, segment, row)| Hit {
             id: segment.rows.shared_id(row),
@@ -169,5 +253,22 @@ impl Index {
             vector: query.with_vectors.then(|| segment.vector(row).to_vec()),
         });
         Ok(hits.collect())
+    }
+}
+
+/// The rule that a query breaks.
+enum Broken {
+    /// Of its bounds.
+    Bound(String),
+    /// Of its vector; the text has no subject yet.
+    Vector(String),
+}
+
+impl Broken {
+    fn of(&self, query: &str) -> String {
+        match self {
+            Self::Bound(why) => why.clone(),
+            Self::Vector(why) => format!("{query}: {why}"),
+        }
     }
 }

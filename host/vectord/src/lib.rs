@@ -14,6 +14,8 @@
 //! warning, and refuses damage to acknowledged data: that index is reported,
 //! the others serve.
 
+mod attributes;
+mod budget;
 mod build;
 mod column;
 mod commit;
@@ -28,15 +30,19 @@ mod kernel;
 mod log;
 mod manifest;
 mod mapping;
+mod matching;
 mod quantizer;
 mod record;
 mod recover;
 mod rows;
+mod rowset;
 mod seal;
+mod search;
 mod segment;
 mod segment_file;
 mod segment_file_1;
 mod service;
+mod snapshot;
 mod types;
 mod validate;
 mod walk;
@@ -45,10 +51,12 @@ mod worker;
 pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
 pub use service::{Config, Service};
+pub use snapshot::{Restore, Snapshot, SnapshotFile};
 pub use types::{
     Added, DamagedIndex, Distance, Durability, Engine, Hit, IndexInfo, IndexSpec, Item,
-    Quantization, Query, StoredItem,
+    Quantization, Query, Recovery, StoredItem,
 };
 pub use validate::{
-    MAX_DIMENSION, MAX_EF, MAX_ID, MAX_K, MAX_M, MAX_METADATA, MAX_NAME, MAX_NORM, MIN_NORM,
+    MAX_DIMENSION, MAX_EF, MAX_HITS, MAX_ID, MAX_K, MAX_M, MAX_METADATA, MAX_NAME, MAX_NORM,
+    MAX_QUERIES, MIN_NORM, name as check_name,
 };

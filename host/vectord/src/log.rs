@@ -77,6 +77,16 @@ impl Log {
         self.length
     }
 
+    /// Flushes what was appended.
+    pub fn flush(&self) -> Result<()> {
+        if let Some(why) = &self.broken {
+            return Err(Error::internal(why.clone()));
+        }
+        self.file
+            .sync_data()
+            .map_err(|e| Error::io(&e, "flushing", &self.path))
+    }
+
     /// Appends records and flushes them if so asked. On failure none of them
     /// stays.
     pub fn append(&mut self, records: &[u8], durability: Durability) -> Result<()> {
@@ -103,18 +113,28 @@ impl Log {
     }
 }
 
+/// What reading a log file found.
+pub(crate) struct Replayed {
+    /// Bytes of sound records.
+    pub sound: u64,
+    /// Bytes of a torn end.
+    pub dropped: u64,
+    /// Number of the next write.
+    pub next: u64,
+}
+
 /// Reads a log file's records in order, the first of which must be `next` or
-/// earlier; those before `next` are skipped. Returns the length of the sound
-/// part and the number of the next write. In the `last` file a torn end, none
-/// of it acknowledged, is left out with a warning; any other damage is an
-/// error.
+/// earlier; those before `next` are skipped. A torn end, none of it
+/// acknowledged, is left out with a warning; any other damage is an error.
+/// All writes up to `acknowledged` are known to have been in this file or an
+/// earlier one, if they are so many.
 pub(crate) fn replay(
     path: &Path,
     dimension: usize,
     mut next: u64,
-    last: bool,
+    acknowledged: u64,
     mut apply: impl FnMut(u64, Write),
-) -> Result<(u64, u64)> {
+) -> Result<Replayed> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(&e, "reading", path))?;
     let damaged = |at: usize, write: u64, why: &str| {
         Error::internal(format!(
@@ -138,7 +158,7 @@ pub(crate) fn replay(
                 at += length;
             }
             Found::Broken(why) => {
-                if !last || acknowledged_after(&bytes[at + 1..], dimension, next) {
+                if next <= acknowledged || acknowledged_after(&bytes[at + 1..], dimension, next) {
                     return Err(damaged(at, next, why));
                 }
                 tracing::warn!(
@@ -152,7 +172,11 @@ pub(crate) fn replay(
             }
         }
     }
-    Ok((at as u64, next))
+    Ok(Replayed {
+        sound: at as u64,
+        dropped: (bytes.len() - at) as u64,
+        next,
+    })
 }
 
 /// Whether a later record proves that write `lost` had been acknowledged.

@@ -13,12 +13,14 @@ use crate::validate::{Space, Spec};
 /// Version 1 had no quantization.
 const VERSION: u32 = 2;
 const OLDEST: u32 = 1;
+/// The file's name.
+pub(crate) const NAME: &str = "manifest.json";
 
 /// The manifest's content.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     version: u32,
-    name: String,
+    pub name: String,
     dimension: usize,
     distance: Distance,
     m: usize,
@@ -28,6 +30,11 @@ pub(crate) struct Manifest {
     /// Last write whose effects the segment files hold; later ones are in the
     /// log.
     pub applied: u64,
+    /// A write up to which all were acknowledged and flushed when this was
+    /// written: at each sealing, and when the index was closed. A log that
+    /// ends before it is damaged.
+    #[serde(default)]
+    pub acknowledged: u64,
     /// First log file to replay.
     pub log: u64,
     /// Id of the next segment.
@@ -54,6 +61,7 @@ impl Manifest {
             ef_construction: spec.ef_construction,
             quantization: spec.quantization,
             applied: 0,
+            acknowledged: 0,
             log: 0,
             next_segment: 1,
             segments: Vec::new(),
@@ -95,6 +103,7 @@ impl Manifest {
     }
 }
 
-fn path(folder: &Path) -> PathBuf {
-    folder.join("manifest.json")
+/// Where an index's manifest is.
+pub(crate) fn path(folder: &Path) -> PathBuf {
+    folder.join(NAME)
 }

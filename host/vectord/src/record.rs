@@ -64,8 +64,8 @@ pub(crate) fn encode(out: &mut Vec<u8>, seq: u64, durable: u64, write: &Write) {
                 out.put_slice(put.id.as_bytes());
                 out.put_u32_le(put.metadata.as_ref().map_or(ABSENT, |m| m.len() as u32));
                 out.put_slice(put.metadata.as_deref().unwrap_or_default().as_bytes());
-                out.reserve(put.vector.len() * 4);
-                put.vector.iter().for_each(|x| out.put_f32_le(*x));
+                // Little-endian, as on every processor that this is built for.
+                out.put_slice(bytemuck::cast_slice(&put.vector));
             }
         }
         Write::Delete(ids) => {

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::budget::{Budget, Held};
 use crate::commit::Writer;
 use crate::disk;
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ use crate::manifest::Manifest;
 use crate::segment::Segment;
 use crate::segment_file;
 use crate::service::Config;
+use crate::types::Recovery;
 use crate::validate::Spec;
 use crate::worker::Worker;
 
@@ -43,7 +45,9 @@ impl Index {
         folder: PathBuf,
         config: &Config,
         worker: Arc<Worker>,
+        budget: Arc<Budget>,
     ) -> Result<Arc<Self>> {
+        let started = Instant::now();
         let manifest = Manifest::read(&folder)?;
         let spec = manifest.spec();
         if spec.name != name {
@@ -72,10 +76,17 @@ impl Index {
             seal_rows: config
                 .seal_rows
                 .unwrap_or_else(|| default_seal_rows(dimension)),
+            merge_rows: merge_rows(&spec, budget.bound()),
             engine: config.engine,
             durability: config.durability,
             spec,
             worker,
+            budget,
+            held: Held::default(),
+            recovery: OnceLock::new(),
+            built: Mutex::default(),
+            opened: started,
+            searched: AtomicU64::new(0),
             view: RwLock::new(Arc::new(View {
                 seq: manifest.applied,
                 segments,
@@ -87,6 +98,7 @@ impl Index {
                 older_log_bytes: 0,
                 first_log: manifest.log,
                 applied: manifest.applied,
+                acknowledged: manifest.acknowledged,
                 next_segment: manifest.next_segment,
                 frozen: 0,
                 dropped: false,
@@ -98,37 +110,56 @@ impl Index {
             log_bytes: AtomicU64::new(0),
             folder,
         });
-        index.replay(&logs)?;
+        let recovery = index.replay(&logs, started)?;
+        // Nobody else has the index yet.
+        let _ = index.recovery.set(recovery);
+        index.note_memory(&index.view());
         // What was left to do before, be it to merge, is looked for again.
         index.request_work();
         Ok(index)
     }
 
-    fn replay(&self, logs: &[u64]) -> Result<()> {
+    /// Applies the writes of the log; `started` is when opening began.
+    fn replay(&self, logs: &[u64], started: Instant) -> Result<Recovery> {
         let mut writer = self.writer.lock();
         let mut next = writer.applied + 1;
+        let mut recovery = Recovery::default();
         for &number in logs {
             let last = logs.last() == Some(&number);
             let path = log::path(&self.folder, number);
             let dimension = self.spec.space.dimension;
-            let (length, then) = log::replay(&path, dimension, next, last, |seq, write| {
+            // A file that another follows was whole.
+            let acknowledged = if last { writer.acknowledged } else { u64::MAX };
+            let replayed = log::replay(&path, dimension, next, acknowledged, |seq, write| {
                 self.apply(&mut writer, seq, vec![write]);
             })?;
-            next = then;
+            next = replayed.next;
+            if last && next <= writer.acknowledged {
+                return Err(Error::internal(format!(
+                    "{} is damaged: it ends before write {next}, and writes up to {} were acknowledged",
+                    path.display(),
+                    writer.acknowledged
+                )));
+            }
             if last {
-                writer.log.cut(length)?;
+                writer.log.cut(replayed.sound)?;
+                recovery.dropped_bytes = replayed.dropped;
             } else {
-                writer.older_log_bytes += length;
+                writer.older_log_bytes += replayed.sound;
             }
         }
         self.count_log(&writer);
-        tracing::debug!(
+        recovery.replayed = next - 1 - writer.applied;
+        tracing::info!(
             index = self.spec.name,
             items = self.view().count,
-            replayed = next - 1 - writer.applied,
+            segments = self.view().segments.len(),
+            replayed = recovery.replayed,
+            dropped_bytes = recovery.dropped_bytes,
+            ms = started.elapsed().as_millis(),
             "opened the vector index"
         );
-        Ok(())
+        Ok(recovery)
     }
 }
 
@@ -199,4 +230,19 @@ fn tidy(manifest: &Manifest, folder: &Path) -> Result<Vec<u64>> {
 fn default_seal_rows(dimension: usize) -> usize {
     const COMPONENTS: usize = 1 << 20;
     (COMPONENTS / dimension).clamp(1024, 16_384)
+}
+
+/// Rows up to which segments are merged, so that building their graph fits
+/// into a part of the memory allowed.
+fn merge_rows(spec: &Spec, bound: u64) -> usize {
+    /// What building may take where the memory is not bounded.
+    const MOST: u64 = 8 << 30;
+    /// One part in this many of the memory allowed.
+    const PART: u64 = 2;
+    /// Bytes that a node takes beside its links and codes.
+    const NODE: usize = 64;
+    let links = 2 * spec.m + 2;
+    let row = spec.space.dimension + links * 4 + NODE;
+    let rows = bound.min(MOST) / PART / row as u64;
+    usize::try_from(rows).unwrap_or(usize::MAX)
 }

@@ -83,6 +83,20 @@ impl Texts {
         }
     }
 
+    /// Bytes of memory that it holds.
+    fn memory(&self) -> usize {
+        /// Of an allocation that counts its references.
+        const HEADER: usize = 32;
+        match self {
+            Self::Owned(texts) => {
+                let some = texts.iter().flatten();
+                let bytes = some.map(|text| text.len() + HEADER).sum::<usize>();
+                bytes + texts.capacity() * size_of::<Option<Arc<str>>>()
+            }
+            Self::Mapped { .. } => 0,
+        }
+    }
+
     fn push(&mut self, text: Option<Arc<str>>) {
         if let Self::Mapped { .. } = self {
             *self = Self::Owned((0..self.len()).map(|row| self.shared(row)).collect());
@@ -129,6 +143,15 @@ impl Rows {
 
     pub fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Bytes of memory that they hold, less what is mapped.
+    pub fn memory(&self) -> usize {
+        self.ids.memory()
+            + self.metadata.memory()
+            + self.vectors.memory()
+            + self.scales.memory()
+            + self.table.allocation_size()
     }
 
     pub fn push(&mut self, space: Space, id: Arc<str>, vector: &[f32], metadata: Option<Arc<str>>) {

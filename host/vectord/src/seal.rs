@@ -6,6 +6,11 @@
 //! largest taken in is kept and the other rows are added to it. When no write
 //! has come for a while, what is left becomes one segment.
 //!
+//! Where writes come faster than graphs are built, while there are searches,
+//! which look at each row in the log alone, such rows are sealed by
+//! themselves and in haste; what that yields is built anew when it is merged
+//! or the index is at rest.
+//!
 //! The work itself holds no lock; it reads segments as of one write, and puts
 //! its result in their place at the end, with the deaths that happened
 //! meanwhile carried over.
@@ -25,6 +30,7 @@ use crate::log::{self, Log};
 use crate::manifest::{Manifest, SegmentEntry};
 use crate::segment::{ALIVE, Segment};
 use crate::segment_file;
+use crate::types::Durability;
 
 /// Sealing takes in sealed segments up to this many times as large as what
 /// has been taken already.
@@ -36,6 +42,9 @@ const REST_SHARE: usize = 50;
 const REST: Duration = Duration::from_secs(1);
 /// A segment is rewritten when one row in this many is dead.
 const DEAD_SHARE: usize = 4;
+/// Rows in the log alone, in times of what is sealed otherwise, from which
+/// they are sealed in haste if there are searches, which look at each of them.
+const BACKLOG: usize = 2;
 /// Wait before failed work is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -112,7 +121,7 @@ impl Index {
             }
             return Ok(false);
         }
-        self.replace(inputs, self.view().seq, None)?;
+        self.replace(inputs, self.view().seq, None, false)?;
         Ok(!self.stopping())
     }
 
@@ -128,8 +137,12 @@ impl Index {
         let mut sealed: Vec<_> = sealed.collect();
         sealed.sort_by_key(|segment| segment.len());
         let mut taken: usize = inputs.iter().map(|segment| segment.len()).sum();
+        let hasty = taken >= BACKLOG * self.seal_rows && self.searched_within(REST);
         for segment in sealed {
-            if segment.len() <= taken * TAKE_IN {
+            if !hasty
+                && segment.len() <= taken * TAKE_IN
+                && taken + segment.len() <= self.merge_rows
+            {
                 taken += segment.len();
                 inputs.push(Arc::clone(segment));
             }
@@ -139,26 +152,43 @@ impl Index {
             first_log: writer.log.number(),
         };
         drop(writer);
-        self.replace(inputs, view.seq, Some(covered))
+        self.replace(inputs, view.seq, Some(covered), hasty)
     }
 
     /// Sealed segments to be written anew: one of an old version or largely
-    /// dead; all of them, if the index is at rest and more than one is left.
+    /// dead; all that may become one, if the index is at rest and there is
+    /// more than one.
     fn choose(&self, at_rest: bool) -> Vec<Arc<Segment>> {
         let view = self.view();
         let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
-        let sealed: Vec<_> = sealed.map(Arc::clone).collect();
+        let mut sealed: Vec<_> = sealed.map(Arc::clone).collect();
         let poor =
             |segment: &&Arc<Segment>| segment.stale || segment.dead() * DEAD_SHARE > segment.len();
         if let Some(segment) = sealed.iter().find(poor) {
             return vec![Arc::clone(segment)];
         }
-        let largest = sealed.iter().map(|s| s.len()).max().unwrap_or(0);
-        let all: usize = sealed.iter().map(|s| s.len()).sum();
-        if at_rest && (all - largest) * REST_SHARE >= largest {
-            return if sealed.len() > 1 { sealed } else { Vec::new() };
+        if !at_rest {
+            return Vec::new();
         }
-        Vec::new()
+        // From the smallest on, as many as make up the largest allowed.
+        sealed.sort_by_key(|segment| segment.len());
+        let mut all = 0;
+        sealed.retain(|segment| {
+            let fits = all + segment.len() <= self.merge_rows;
+            all += if fits { segment.len() } else { 0 };
+            fits
+        });
+        let largest = sealed.last().map_or(0, |segment| segment.len());
+        if sealed.len() > 1 && (all - largest) * REST_SHARE >= largest {
+            return sealed;
+        }
+        let hasty = |s: &&Arc<Segment>| s.sealed.as_ref().is_some_and(|sealed| sealed.hasty);
+        sealed
+            .iter()
+            .find(hasty)
+            .map(Arc::clone)
+            .into_iter()
+            .collect()
     }
 
     /// Puts one segment of the inputs' live rows in their place.
@@ -167,18 +197,19 @@ impl Index {
         mut inputs: Vec<Arc<Segment>>,
         seq: u64,
         covered: Option<Covered>,
+        hasty: bool,
     ) -> Result<()> {
         // The graph of the first is kept, if it has one.
         inputs.sort_by_key(|segment| {
-            let nodes = segment.sealed.as_ref().map_or(0, |s| s.graph.nodes());
-            Reverse(nodes)
+            let sealed = segment.sealed.as_ref().filter(|sealed| !sealed.hasty);
+            Reverse(sealed.map_or(0, |sealed| sealed.graph.nodes()))
         });
         let id = {
             let mut writer = self.writer.lock();
             writer.next_segment += 1;
             writer.next_segment - 1
         };
-        let installed = match self.rebuild(id, &inputs, seq) {
+        let installed = match self.rebuild(id, &inputs, seq, hasty) {
             Ok(Some(made)) => self.install(&inputs, made, covered),
             Ok(None) => return Ok(()),
             Err(error) => Err(error),
@@ -197,13 +228,20 @@ impl Index {
         id: u64,
         inputs: &'a [Arc<Segment>],
         seq: u64,
+        hasty: bool,
     ) -> Result<Option<Made<'a>>> {
         let rows = Gathered::new(self.spec.space, inputs, seq);
         let mut built = None;
         if rows.len() * 2 >= self.seal_rows && rows.len() > 0 {
-            let build = || build::build(&self.spec, self.engine, &rows, &self.stop);
+            let build = || build::build(&self.spec, self.engine, &rows, hasty, &self.stop);
+            let started = Instant::now();
             match self.worker.builders.install(build) {
-                Ok(Some(finished)) => built = Some(finished),
+                Ok(Some(finished)) => {
+                    let mut all = self.built.lock();
+                    all.0 += rows.len() as u64;
+                    all.1 += started.elapsed();
+                    built = Some(finished);
+                }
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     tracing::error!(index = self.spec.name, %error, "searching these rows one by one");
@@ -256,11 +294,16 @@ impl Index {
             applied: writer.applied,
             first_log: writer.first_log,
         });
-        self.manifest(&writer, &segments, covered)
+        let acknowledged = match self.durability {
+            Durability::Fsync => view.seq,
+            Durability::Os => covered.applied.max(writer.acknowledged),
+        };
+        self.manifest(&writer, &segments, covered, acknowledged)
             .write(&self.folder)?;
+        writer.acknowledged = acknowledged;
         segments.extend(unsealed);
 
-        *self.view.write() = Arc::new(View {
+        self.put_view(View {
             seq: view.seq,
             segments,
             count: view.count,
@@ -274,7 +317,39 @@ impl Index {
         Ok(())
     }
 
-    fn manifest(&self, writer: &Writer, sealed: &[Arc<Segment>], covered: Covered) -> Manifest {
+    /// Notes in the manifest what was acknowledged, so that a log that lost
+    /// its end until the next start is known to have.
+    pub fn close(&self) {
+        let mut writer = self.writer.lock();
+        let view = self.view();
+        if writer.dropped || view.seq == writer.acknowledged {
+            return;
+        }
+        let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
+        let sealed: Vec<_> = sealed.map(Arc::clone).collect();
+        let covered = Covered {
+            applied: writer.applied,
+            first_log: writer.first_log,
+        };
+        let noted = writer.log.flush().and_then(|()| {
+            self.manifest(&writer, &sealed, covered, view.seq)
+                .write(&self.folder)
+        });
+        match noted {
+            Ok(()) => writer.acknowledged = view.seq,
+            Err(error) => {
+                tracing::warn!(index = self.spec.name, %error, "closed without a note of the last write");
+            }
+        }
+    }
+
+    fn manifest(
+        &self,
+        writer: &Writer,
+        sealed: &[Arc<Segment>],
+        covered: Covered,
+        acknowledged: u64,
+    ) -> Manifest {
         // Later deaths are in the log.
         let entry = |segment: &Arc<Segment>| SegmentEntry {
             id: segment.id,
@@ -285,6 +360,7 @@ impl Index {
         };
         let mut manifest = Manifest::new(&self.spec);
         manifest.applied = covered.applied;
+        manifest.acknowledged = acknowledged;
         manifest.log = covered.first_log;
         manifest.next_segment = writer.next_segment;
         manifest.segments = sealed.iter().map(entry).collect();

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use serde::{Deserialize, Serialize};
 
+use crate::attributes::{Attributes, AttributesFooter};
 use crate::build::Built;
 use crate::column::Column;
 use crate::disk;
@@ -43,6 +44,10 @@ struct Footer {
     rows: usize,
     /// If the rows have a graph.
     graph: Option<GraphFooter>,
+    /// What the metadata say; files written before there was such a thing
+    /// have none.
+    #[serde(default)]
+    attributes: Option<AttributesFooter>,
     sections: Vec<Section>,
 }
 
@@ -58,6 +63,9 @@ struct GraphFooter {
     uppers: usize,
     /// Whether the nodes have codes.
     coded: bool,
+    /// Whether it was built in haste.
+    #[serde(default)]
+    hasty: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,15 +83,21 @@ pub(crate) fn path(folder: &Path, id: u64) -> PathBuf {
     folder.join(format!("segment-{id}.bin"))
 }
 
+/// The number in a segment file's name.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("segment-")?.strip_suffix(".bin")?;
+    number.parse().ok()
+}
+
 /// Writes sections one after another and notes where they are.
-struct Sections<'a, W> {
+pub(crate) struct Sections<'a, W> {
     out: &'a mut W,
     at: usize,
     noted: Vec<Section>,
 }
 
 impl<W: Write> Sections<'_, W> {
-    fn put<T: Pod>(&mut self, name: &str, values: &[T]) -> io::Result<()> {
+    pub fn put<T: Pod>(&mut self, name: &str, values: &[T]) -> io::Result<()> {
         self.put_parts(name, std::iter::once(values))
     }
 
@@ -136,10 +150,13 @@ pub(crate) fn write(path: &Path, rows: &Gathered<'_>, built: Option<&Built>) -> 
             Some(built) => Some(put_sealed(&mut sections, &built.sealed)?),
             None => None,
         };
+        let metadata = order.iter().map(|row| rows.metadata(*row as usize));
+        let attributes = Attributes::build(metadata).put(&mut sections)?;
         let footer = Footer {
             dimension: rows.space.dimension,
             rows: rows.len(),
             graph,
+            attributes: Some(attributes),
             sections: sections.noted,
         };
         let json = serde_json::to_vec(&footer)?;
@@ -212,6 +229,7 @@ fn put_sealed<W: Write>(
         upper_width: graph.uppers.first().map_or(0, |upper| upper.width),
         uppers: graph.uppers.len(),
         coded: sealed.coded.is_some(),
+        hasty: sealed.hasty,
     })
 }
 
@@ -219,28 +237,26 @@ fn put_sealed<W: Write>(
 pub(crate) fn read(path: &Path, id: u64, space: Space) -> Result<Segment> {
     let mapping = Arc::new(Mapping::open(path)?);
     let damaged = |why| Error::internal(format!("{} is damaged: {why}", path.display()));
-    let (rows, sealed, stale) = if mapping.starts_with(segment_file_1::MAGIC) {
+    let mut segment = if mapping.starts_with(segment_file_1::MAGIC) {
         let rows = segment_file_1::read(&mapping, space).map_err(damaged)?;
-        (rows, None, true)
+        let mut segment = Segment::new(id, space, rows);
+        segment.stale = true;
+        segment
     } else {
-        let (rows, sealed) = parse(&mapping, space).map_err(damaged)?;
-        (rows, sealed, false)
+        parse(&mapping, id, space).map_err(damaged)?
     };
-    let mut segment = Segment::new(id, space, rows);
-    segment.sealed = sealed;
-    segment.stale = stale;
     segment.file_bytes = Some(mapping.len() as u64);
     Ok(segment)
 }
 
 /// Finds sections of a mapped file.
-struct Found<'a> {
+pub(crate) struct Found<'a> {
     mapping: &'a Arc<Mapping>,
     sections: Vec<Section>,
 }
 
 impl Found<'_> {
-    fn column<T: Pod>(&self, name: &str, length: usize) -> Result<Column<T>, String> {
+    pub fn column<T: Pod>(&self, name: &str, length: usize) -> Result<Column<T>, String> {
         let column = self.any_length::<T>(name)?;
         if column.len() != length {
             return Err(format!("{} values in {name}, not {length}", column.len()));
@@ -248,7 +264,7 @@ impl Found<'_> {
         Ok(column)
     }
 
-    fn any_length<T: Pod>(&self, name: &str) -> Result<Column<T>, String> {
+    pub fn any_length<T: Pod>(&self, name: &str) -> Result<Column<T>, String> {
         let section = self.sections.iter().find(|section| section.name == name);
         let Section { at, bytes, .. } = section.ok_or_else(|| format!("it has no {name}"))?;
         Column::mapped(self.mapping, *at..at + bytes).map_err(|why| format!("{name}: {why}"))
@@ -259,7 +275,7 @@ impl Found<'_> {
     }
 }
 
-fn parse(mapping: &Arc<Mapping>, space: Space) -> Result<(Rows, Option<Sealed>), String> {
+fn parse(mapping: &Arc<Mapping>, id: u64, space: Space) -> Result<Segment, String> {
     let footer = footer(mapping)?;
     if footer.dimension != space.dimension {
         return Err("its dimension is not its index's".into());
@@ -290,7 +306,13 @@ fn parse(mapping: &Arc<Mapping>, space: Space) -> Result<(Rows, Option<Sealed>),
         Some(graph) => Some(sealed(&found, graph, count, space)?),
         None => None,
     };
-    Ok((Rows::mapped(ids, metadata, vectors, scales), sealed))
+    let rows = Rows::mapped(ids, metadata, vectors, scales);
+    let mut segment = Segment::new(id, space, rows);
+    segment.sealed = sealed;
+    if let Some(footer) = footer.attributes {
+        segment.attributes = Attributes::read(&found, footer, count)?.into();
+    }
+    Ok(segment)
 }
 
 fn footer(bytes: &[u8]) -> Result<Footer, String> {
@@ -370,6 +392,7 @@ fn sealed(
         graph,
         twins,
         coded,
+        hasty: footer.hasty,
     })
 }
 
@@ -424,180 +447,4 @@ fn within(values: &[u32], end: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::sync::atomic::AtomicBool;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::build;
-    use crate::segment::Probe;
-    use crate::types::{Engine, Quantization};
-    use crate::validate::Spec;
-
-    fn space(distance: Distance) -> Space {
-        Space {
-            dimension: 3,
-            distance,
-        }
-    }
-
-    fn rows(space: Space) -> Rows {
-        let mut rows = Rows::default();
-        for i in 0..60_u8 {
-            // Some of the vectors are equal.
-            let angle = f32::from(i % 50);
-            let vector = [
-                (angle * 1.3).sin(),
-                (angle * 2.1).cos(),
-                (angle * 0.7).sin(),
-            ];
-            let metadata = (i % 3 == 0).then(|| format!("{{\"ü\":{i}}}").into());
-            rows.push(space, format!("i-{i}").into(), &vector, metadata);
-        }
-        rows
-    }
-
-    /// Writes a segment of some rows; returns which row is at each place.
-    fn write_rows(file: &Path, space: Space, rows: Rows) -> Vec<u32> {
-        let spec = Spec {
-            name: "x".into(),
-            space,
-            m: 4,
-            ef_construction: 16,
-            quantization: Quantization::Int8,
-        };
-        let inputs = [Arc::new(Segment::new(1, space, rows))];
-        let gathered = Gathered::new(space, &inputs, 0);
-        let built = build::build(&spec, Engine::Own, &gathered, &AtomicBool::new(false));
-        let built = built.unwrap().unwrap();
-        write(file, &gathered, Some(&built)).unwrap();
-        built.order
-    }
-
-    #[test]
-    fn a_segment_comes_back() {
-        for distance in [Distance::Cosine, Distance::L2, Distance::Dot] {
-            let space = space(distance);
-            let folder = tempfile::tempdir().unwrap();
-            let file = path(folder.path(), 2);
-            let order = write_rows(&file, space, rows(space));
-            let found = read(&file, 2, space).unwrap();
-            let wanted = rows(space);
-            assert_eq!(found.len(), wanted.len());
-            for (place, row) in order.iter().enumerate() {
-                let row = *row as usize;
-                assert_eq!(found.rows.id(place), wanted.id(row));
-                assert_eq!(found.rows.metadata.get(place), wanted.metadata.get(row));
-                assert_eq!(found.vector(place), wanted.vector(space, row));
-                assert_eq!(found.rows.scale(place), wanted.scale(row));
-                let hash = crate::rows::hash(wanted.id(row));
-                assert_eq!(found.find(wanted.id(row), hash, 0), Some(place));
-            }
-            let sealed = found.sealed.as_ref().unwrap();
-            assert_eq!((sealed.graph.nodes(), sealed.twins.len()), (50, 10));
-            assert!(sealed.coded.is_some());
-            assert!(!found.stale);
-        }
-    }
-
-    /// Changes of a bit and cuts all over the file are seen.
-    #[test]
-    fn damage_is_named() {
-        let space = space(Distance::L2);
-        let folder = tempfile::tempdir().unwrap();
-        let file = path(folder.path(), 2);
-        write_rows(&file, space, rows(space));
-        let whole = fs::read(&file).unwrap();
-        for at in (0..whole.len()).step_by(17) {
-            let mut changed = whole.clone();
-            changed[at] ^= 1 << (at % 8);
-            fs::write(&file, &changed).unwrap();
-            let error = read(&file, 2, space).unwrap_err().to_string();
-            assert!(error.contains("segment-2.bin is damaged"), "{at}: {error}");
-        }
-        for length in (0..whole.len()).step_by(97) {
-            fs::write(&file, &whole[..length]).unwrap();
-            assert!(read(&file, 2, space).is_err(), "{length} bytes");
-        }
-    }
-
-    /// Even if the checksums were to match.
-    #[test]
-    fn no_content_makes_it_panic() {
-        let space = space(Distance::L2);
-        let folder = tempfile::tempdir().unwrap();
-        let file = path(folder.path(), 2);
-        write_rows(&file, space, rows(space));
-        let whole = fs::read(&file).unwrap();
-        let known = footer(&whole).unwrap();
-        let names: Vec<String> = known.sections.into_iter().map(|s| s.name).collect();
-        let change = (0..names.len(), 0..10_000_usize, any::<u32>());
-        proptest!(|((section, at, value) in change)| {
-            let mut changed = whole.clone();
-            let mut footer = footer(&changed).unwrap();
-            let section = &mut footer.sections[section];
-            prop_assume!(section.bytes >= 4);
-            let at = section.at + at % (section.bytes / 4) * 4;
-            changed[at..at + 4].copy_from_slice(&value.to_le_bytes());
-            let padded = section.bytes.next_multiple_of(ALIGNMENT);
-            section.crc32c = crc32c::crc32c(&changed[section.at..section.at + padded]);
-            let end = footer.sections.last().map_or(0, |last| last.at + last.bytes);
-            changed.truncate(end.next_multiple_of(ALIGNMENT));
-            let json = serde_json::to_vec(&footer).unwrap();
-            changed.extend_from_slice(&json);
-            changed.extend_from_slice(&(json.len() as u32).to_le_bytes());
-            changed.extend_from_slice(&crc32c::crc32c(&json).to_le_bytes());
-            changed.extend_from_slice(MAGIC);
-            fs::write(&file, &changed).unwrap();
-            if let Ok(segment) = read(&file, 2, space) {
-                let probe = Probe::new(space.distance, &[1.0, 2.0, 0.5], 3, 4, 0);
-                segment.search(&probe, None);
-            }
-        });
-    }
-
-    #[test]
-    fn rows_of_the_first_version_are_read() {
-        let space = space(Distance::Cosine);
-        let wanted = rows(space);
-        let mut bytes = segment_file_1::MAGIC.to_vec();
-        let put = |bytes: &mut Vec<u8>, text: &str| {
-            bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            bytes.extend_from_slice(text.as_bytes());
-        };
-        for number in [3, wanted.len() as u32] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        for row in 0..wanted.len() {
-            put(&mut bytes, wanted.id(row));
-        }
-        for row in 0..wanted.len() {
-            match wanted.metadata.get(row) {
-                Some(text) => put(&mut bytes, text),
-                None => bytes.extend_from_slice(&u32::MAX.to_le_bytes()),
-            }
-        }
-        for row in 0..wanted.len() {
-            bytes.extend_from_slice(bytemuck::cast_slice(wanted.vector(space, row)));
-        }
-        // No graph.
-        bytes.extend_from_slice(&0_u32.to_le_bytes());
-        let crc = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        let folder = tempfile::tempdir().unwrap();
-        let file = path(folder.path(), 7);
-        fs::write(&file, &bytes).unwrap();
-        let found = read(&file, 7, space).unwrap();
-        assert!(found.stale);
-        for row in 0..wanted.len() {
-            assert_eq!(found.rows.id(row), wanted.id(row));
-            assert_eq!(found.rows.metadata.get(row), wanted.metadata.get(row));
-            assert_eq!(found.vector(row), wanted.vector(space, row));
-        }
-        bytes[100] ^= 1;
-        fs::write(&file, &bytes).unwrap();
-        assert!(read(&file, 7, space).is_err());
-    }
-}
+mod tests;

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
+use rayon::ThreadPool;
 
+use crate::budget::Budget;
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::recover;
+use crate::snapshot::{Restore, Snapshot};
 use crate::types::{
     Added, DamagedIndex, Durability, Engine, Hit, IndexInfo, IndexSpec, Item, Query, StoredItem,
 };
@@ -23,6 +26,8 @@ use crate::worker::Worker;
 const MAKING: &str = ".making-";
 /// Begins the name of a folder that is being removed.
 const DROPPED: &str = ".dropped-";
+/// Begins the name of a folder that holds a snapshot while it is read.
+const SNAPSHOT: &str = ".snapshot-";
 /// Parts an index's name from a number, which keeps the folder of an index
 /// apart from that of a dropped one of the same name.
 const PART: char = '~';
@@ -39,6 +44,11 @@ pub struct Config {
     pub durability: Durability,
     /// What builds the graphs.
     pub engine: Engine,
+    /// Most bytes that all indexes hold in memory beside mapped files; more
+    /// items are refused then. Not bounded by default.
+    pub memory: Option<u64>,
+    /// The same for each index.
+    pub index_memory: Option<u64>,
 }
 
 /// Durable nearest-neighbour indexes under one folder.
@@ -56,6 +66,10 @@ pub struct Service {
     next_folder: Mutex<u64>,
     worker: Arc<Worker>,
     thread: Option<JoinHandle<()>>,
+    searchers: ThreadPool,
+    budget: Arc<Budget>,
+    /// Counts folders of snapshots.
+    next_snapshot: AtomicU64,
     /// Keeps other processes out.
     _lock: File,
 }
@@ -80,11 +94,14 @@ impl Service {
         let (worker, thread) = Worker::start(threads)?;
         let service = Self {
             folder: dir.to_owned(),
-            config,
             indexes: RwLock::default(),
             next_folder: Mutex::new(0),
             worker,
             thread: Some(thread),
+            searchers: searchers(processors)?,
+            budget: Arc::new(Budget::new(config.memory, config.index_memory)),
+            config,
+            next_snapshot: AtomicU64::new(0),
             _lock: lock,
         };
         service.open_all()?;
@@ -97,7 +114,10 @@ impl Service {
             let path = entry.map_err(failed)?.path();
             let file_name = path.file_name().and_then(|name| name.to_str());
             let file_name = file_name.unwrap_or_default().to_owned();
-            if file_name.starts_with(MAKING) || file_name.starts_with(DROPPED) {
+            if [MAKING, DROPPED, SNAPSHOT]
+                .iter()
+                .any(|left| file_name.starts_with(left))
+            {
                 fs::remove_dir_all(&path).map_err(|e| Error::io(&e, "removing", &path))?;
                 continue;
             }
@@ -108,7 +128,7 @@ impl Service {
             };
             let mut next = self.next_folder.lock();
             *next = (*next).max(number + 1);
-            let opened = Index::open(name, path.clone(), &self.config, Arc::clone(&self.worker));
+            let opened = self.open_index(name, &path);
             let slot = match opened {
                 Ok(index) => Slot::Open(index),
                 Err(why) => {
@@ -129,12 +149,7 @@ impl Service {
     pub fn create(&self, spec: &IndexSpec) -> Result<IndexInfo> {
         let spec = validate::spec(spec)?;
         let mut next = self.next_folder.lock();
-        if self.indexes.read().contains_key(&spec.name) {
-            return Err(Error::new(
-                ErrorKind::AlreadyExists,
-                format!("index {} exists already", spec.name),
-            ));
-        }
+        self.check_new(&spec.name)?;
         let folder_name = format!("{}{PART}{}", spec.name, *next);
         let folder = self.folder.join(&folder_name);
         recover::create(
@@ -143,19 +158,78 @@ impl Service {
             &self.folder.join(format!("{MAKING}{folder_name}")),
         )?;
         *next += 1;
-        let opened = Index::open(
-            &spec.name,
-            folder.clone(),
-            &self.config,
-            Arc::clone(&self.worker),
-        );
+        self.open_new(&spec.name, &folder)
+    }
+
+    fn check_new(&self, name: &str) -> Result<()> {
+        if self.indexes.read().contains_key(name) {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("index {name} exists already"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn open_index(&self, name: &str, folder: &Path) -> Result<Arc<Index>> {
+        let (worker, budget) = (Arc::clone(&self.worker), Arc::clone(&self.budget));
+        Index::open(name, folder.to_owned(), &self.config, worker, budget)
+    }
+
+    /// Opens an index whose folder has just got its name.
+    fn open_new(&self, name: &str, folder: &Path) -> Result<IndexInfo> {
+        let opened = self.open_index(name, folder);
         let index = opened.inspect_err(|_| {
             // A failed call leaves nothing; a second folder would be in doubt.
-            let _ = fs::remove_dir_all(&folder);
+            let _ = fs::remove_dir_all(folder);
         })?;
         let info = index.info();
-        self.indexes.write().insert(spec.name, Slot::Open(index));
+        self.indexes
+            .write()
+            .insert(name.to_owned(), Slot::Open(index));
         Ok(info)
+    }
+
+    /// Takes a snapshot: the files of an index as they stand now.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound).
+    pub fn snapshot(&self, index: &str) -> Result<Snapshot> {
+        let index = self.index(index)?;
+        let number = self.next_snapshot.fetch_add(1, Ordering::Relaxed);
+        index.snapshot(&self.folder.join(format!("{SNAPSHOT}{number}")))
+    }
+
+    /// Begins to make an index of the files of a snapshot.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if the name cannot be one;
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists).
+    pub fn begin_restore(&self, name: &str) -> Result<Restore> {
+        validate::name(name)?;
+        self.check_new(name)?;
+        let mut next = self.next_folder.lock();
+        let folder = self.folder.join(format!("{MAKING}{name}{PART}{}", *next));
+        *next += 1;
+        Restore::begin(name, folder)
+    }
+
+    /// Makes an index of the files that were written.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists);
+    /// [`Internal`](ErrorKind::Internal), naming the file that is damaged or
+    /// missing.
+    pub fn finish_restore(&self, restore: &Restore) -> Result<IndexInfo> {
+        restore.complete()?;
+        let _next = self.next_folder.lock();
+        self.check_new(&restore.name)?;
+        let made = restore.folder.file_name().and_then(|name| name.to_str());
+        let made = made.and_then(|name| name.strip_prefix(MAKING));
+        let folder = self.folder.join(made.unwrap_or_default());
+        fs::rename(&restore.folder, &folder).map_err(|e| Error::io(&e, "making", &folder))?;
+        disk::sync_folder(&self.folder)?;
+        self.open_new(&restore.name, &folder)
     }
 
     /// All open indexes, by name.
@@ -216,6 +290,7 @@ impl Service {
         self.indexes.write().remove(name);
         if let Some(index) = &index {
             index.stop.store(true, Ordering::Relaxed);
+            self.budget.note(&index.held, 0);
         }
         disk::sync_folder(&self.folder)?;
         if let Err(error) = fs::remove_dir_all(&away) {
@@ -240,6 +315,23 @@ impl Service {
     /// [`Invalid`](ErrorKind::Invalid), [`NotFound`](ErrorKind::NotFound).
     pub fn search(&self, index: &str, query: &Query) -> Result<Vec<Hit>> {
         self.index(index)?.search(query)
+    }
+
+    /// What [`Service::search`] gives for each of some queries, in their
+    /// order, all as of one moment. They share the threads that search.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid), naming the query;
+    /// [`NotFound`](ErrorKind::NotFound).
+    pub fn search_many(&self, index: &str, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
+        let index = self.index(index)?;
+        self.searchers.install(|| index.search_many(queries))
+    }
+
+    /// Runs a job on one of the threads that search, of which there are as
+    /// many as processors. A job that panics ends there, and is logged.
+    pub fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.searchers.spawn(job);
     }
 
     /// One item.
@@ -301,7 +393,26 @@ impl Drop for Service {
         {
             tracing::error!("the background thread of the vector service had panicked");
         }
+        for slot in self.indexes.get_mut().values() {
+            if let Slot::Open(index) = slot {
+                index.close();
+            }
+        }
     }
+}
+
+/// Threads that search.
+fn searchers(threads: usize) -> Result<ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("vectord-search-{i}"))
+        .panic_handler(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            tracing::error!("a call panicked: {}", text.unwrap_or("no message"));
+        })
+        .build()
+        .map_err(|e| Error::internal(format!("starting threads: {e}")))
 }
 
 fn no_index(name: &str) -> Error {

@@ -88,7 +88,7 @@ pub struct IndexSpec {
 }
 
 /// An index as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IndexInfo {
     /// Its name.
     pub name: String,
@@ -108,6 +108,25 @@ pub struct IndexInfo {
     pub segments: usize,
     /// Bytes on disk: log and segment files.
     pub bytes: u64,
+    /// Bytes that lie in memory alone: rows in no segment file yet, and what
+    /// finds rows by id.
+    pub memory: u64,
+    /// Rows whose graph was built since it was opened.
+    pub built_rows: u64,
+    /// Seconds that this took.
+    pub build_seconds: f64,
+    /// What opening it found.
+    pub recovery: Recovery,
+}
+
+/// What opening an index found in its log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Recovery {
+    /// Writes that were replayed: those that no segment file holds.
+    pub replayed: u64,
+    /// Bytes of the log's torn end, which were dropped: a write that was
+    /// never acknowledged, or the last one, if its record was damaged since.
+    pub dropped_bytes: u64,
 }
 
 /// An index that could not be opened.

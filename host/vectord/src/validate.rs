@@ -14,6 +14,10 @@ pub const MAX_M: usize = 256;
 pub const MAX_EF: usize = 10_000;
 /// Most results of one search.
 pub const MAX_K: usize = 10_000;
+/// Most queries of one search.
+pub const MAX_QUERIES: usize = 10_000;
+/// Most results of all queries of one search.
+pub const MAX_HITS: usize = 1_000_000;
 /// Most bytes of an item's id.
 pub const MAX_ID: usize = 512;
 /// Most bytes of an item's metadata.
@@ -48,7 +52,10 @@ pub(crate) struct Spec {
 }
 
 /// Checks an index's name, which is also its folder's.
-pub(crate) fn name(name: &str) -> Result<()> {
+///
+/// # Errors
+/// [`Invalid`](crate::ErrorKind::Invalid), saying what a name may be.
+pub fn name(name: &str) -> Result<()> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     if name.is_empty() || name.len() > MAX_NAME {
         return Err(Error::invalid(format!(

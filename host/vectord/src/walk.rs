@@ -1,6 +1,9 @@
 //! Walking a graph towards a query: the pool of candidates, the set of nodes
 //! seen, and the loop.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::field::Field;
 
 /// Ends a list of links that is not full.
@@ -71,6 +74,11 @@ impl Pool {
         self.next = self.next.min(at);
     }
 
+    /// Whether a candidate of this key is too far to be taken in.
+    fn refuses(&self, key: u64) -> bool {
+        self.entries.len() == self.limit && self.entries.last().is_some_and(|worst| key > *worst)
+    }
+
     /// The nearest node that was not left yet; it is now.
     #[inline]
     fn leave(&mut self) -> Option<u32> {
@@ -127,6 +135,9 @@ impl Visited {
 pub(crate) struct Scratch {
     visited: Visited,
     pub pool: Pool,
+    /// Nodes to be left, where the pool holds some of the nodes only; keys as
+    /// in the pool.
+    frontier: BinaryHeap<Reverse<u64>>,
     rows: Vec<u32>,
     scores: Vec<f32>,
 }
@@ -146,6 +157,7 @@ pub(crate) fn walk<F: Field>(
         pool,
         rows,
         scores,
+        ..
     } = scratch;
     visited.start(field.rows());
     pool.start(ef);
@@ -168,6 +180,69 @@ pub(crate) fn walk<F: Field>(
             pool.offer(*score, *row);
         }
     }
+}
+
+/// Walks from `start` over all nodes to the `ef` nearest to the probe that
+/// `accept` takes, which are in the scratch's pool then. False if scoring
+/// `budget` nodes did not suffice.
+#[expect(clippy::too_many_arguments, reason = "a walk and what bounds it")]
+pub(crate) fn walk_accepted<F: Field>(
+    field: &F,
+    probe: &F::Probe,
+    links: &impl Links,
+    start: u32,
+    ef: usize,
+    budget: usize,
+    accept: impl Fn(u32) -> bool,
+    scratch: &mut Scratch,
+) -> bool {
+    let Scratch {
+        visited,
+        pool,
+        frontier,
+        rows,
+        scores,
+    } = scratch;
+    visited.start(field.rows());
+    pool.start(ef);
+    frontier.clear();
+    visited.insert(start);
+    let mut scored = 1;
+    let meet = |pool: &mut Pool, frontier: &mut BinaryHeap<_>, score: f32, row: u32| {
+        let key = Pool::key(score, row);
+        if !pool.refuses(key) {
+            frontier.push(Reverse(key));
+            if accept(row) {
+                pool.offer(score, row);
+            }
+        }
+    };
+    meet(pool, frontier, score(field, probe, start), start);
+    while let Some(Reverse(nearest)) = frontier.pop() {
+        if pool.refuses(nearest) {
+            break;
+        }
+        if scored > budget {
+            return false;
+        }
+        rows.clear();
+        links.each(Pool::row(nearest), |to| {
+            if visited.insert(to) {
+                field.prefetch(to);
+                rows.push(to);
+            }
+        });
+        if let Some(Reverse(next)) = frontier.peek() {
+            links.prefetch(Pool::row(*next));
+        }
+        scored += rows.len();
+        scores.resize(rows.len(), 0.0);
+        field.scores(probe, rows, scores);
+        for (row, score) in rows.iter().zip(scores.iter()) {
+            meet(pool, frontier, *score, *row);
+        }
+    }
+    true
 }
 
 /// Moves to the nearest link as long as one is nearer; returns where that

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use lakehouse_vectord::{
     Config, Distance, Durability, ErrorKind, IndexSpec, Item, Quantization, Service,
@@ -73,9 +74,10 @@ fn the_process_to_be_killed() {
     }
 }
 
-/// Runs the process until it has acknowledged some writes, and kills it;
-/// returns the last write begun and the last acknowledged.
-fn run_and_kill(folder: &Path, writes: u64) -> (u64, u64) {
+/// Runs the process until it has acknowledged some writes and some time has
+/// passed, and kills it; returns the last write begun and the last
+/// acknowledged.
+fn run_and_kill(folder: &Path, writes: u64, then: Duration) -> (u64, u64) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "the_process_to_be_killed", "--nocapture"])
         .env(FOLDER, folder)
@@ -98,6 +100,7 @@ fn run_and_kill(folder: &Path, writes: u64) -> (u64, u64) {
             break;
         }
     }
+    std::thread::sleep(then);
     child.kill().unwrap();
     // What it had said before it ended counts too.
     for line in lines.map_while(Result::ok) {
@@ -138,6 +141,16 @@ fn held(service: &Service) -> BTreeMap<String, f32> {
 
 #[test]
 fn a_killed_process_loses_nothing_acknowledged() {
+    kill_often(30);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_process_killed_200_times_loses_nothing_acknowledged() {
+    kill_often(200);
+}
+
+fn kill_often(rounds: u64) {
     let folder = tempfile::tempdir().unwrap();
     let service = open(folder.path(), Durability::Fsync);
     let spec = IndexSpec {
@@ -152,9 +165,11 @@ fn a_killed_process_loses_nothing_acknowledged() {
     drop(service);
     let mut model = BTreeMap::new();
     let mut applied = 0;
-    for round in 0..30_u64 {
+    for round in 0..rounds {
         // Deaths at all sorts of moments: also while segments are written.
-        let (begun, done) = run_and_kill(folder.path(), 1 + round * 11 % 60);
+        let micros = round.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+        let then = Duration::from_micros(micros);
+        let (begun, done) = run_and_kill(folder.path(), 1 + round * 11 % 60, then);
         let service = open(folder.path(), Durability::Fsync);
         assert!(service.damaged().is_empty(), "{:?}", service.damaged());
         // A process begins again after the last addition that stayed, so a

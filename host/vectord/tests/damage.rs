@@ -59,9 +59,12 @@ fn files(dir: &Path, index: &str, begin: &str) -> Vec<PathBuf> {
 }
 
 fn filled(dir: &Path) {
-    let service = open(dir);
-    make(&service, "good");
-    make(&service, "bad");
+    fill(&open(dir));
+}
+
+fn fill(service: &Service) {
+    make(service, "good");
+    make(service, "bad");
     service.add("good", vec![item(1)]).unwrap();
     service.add("bad", (0..100).map(item).collect()).unwrap();
     service.settle();
@@ -70,11 +73,32 @@ fn filled(dir: &Path) {
     }
 }
 
+/// A folder as the end of the process leaves it at once.
+fn abandoned(dir: &Path) -> tempfile::TempDir {
+    let service = open(dir);
+    fill(&service);
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(dir).unwrap() {
+        let from = entry.unwrap().path();
+        if from.is_dir() {
+            let to = copy.path().join(from.file_name().unwrap());
+            fs::create_dir(&to).unwrap();
+            for file in fs::read_dir(&from).unwrap() {
+                let file = file.unwrap();
+                fs::copy(file.path(), to.join(file.file_name())).unwrap();
+            }
+        }
+    }
+    copy
+}
+
 #[test]
 fn a_torn_end_of_the_log_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
-    filled(dir.path());
+    let dir = abandoned(dir.path());
     let log = files(dir.path(), "bad", "log-").pop().unwrap();
+    let manifest = files(dir.path(), "bad", "manifest").pop().unwrap();
+    let noted = fs::read(&manifest).unwrap();
     let whole = fs::read(&log).unwrap();
     let record = whole.len() / 20;
     for lost in [1, record - 1, record, record + 7] {
@@ -82,17 +106,39 @@ fn a_torn_end_of_the_log_is_dropped() {
         let service = open(dir.path());
         assert!(service.damaged().is_empty());
         let kept = 120 - lost.div_ceil(record) as u64;
-        assert_eq!(service.get("bad").unwrap().count, kept);
+        let info = service.get("bad").unwrap();
+        assert_eq!(info.count, kept);
+        assert_eq!(info.recovery.dropped_bytes > 0, lost % record != 0);
+        assert_eq!(info.recovery.replayed, 20 - lost.div_ceil(record) as u64);
         // The log goes on where it was cut.
         service.add("bad", vec![item(500)]).unwrap();
         drop(service);
         let service = open(dir.path());
         assert_eq!(service.get("bad").unwrap().count, kept + 1);
-        service.delete_item("bad", "i-500").unwrap();
+        drop(service);
+        fs::write(&manifest, &noted).unwrap();
     }
     let mut garbage = whole.clone();
     garbage.extend([0x55; 100]);
     fs::write(&log, garbage).unwrap();
+    assert_eq!(open(dir.path()).get("bad").unwrap().count, 120);
+}
+
+/// What an orderly end said to be there must be there.
+#[test]
+fn a_log_that_lost_its_end_at_rest_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let log = files(dir.path(), "bad", "log-").pop().unwrap();
+    let whole = fs::read(&log).unwrap();
+    let record = whole.len() / 20;
+    for lost in [1, record, whole.len()] {
+        fs::write(&log, &whole[..whole.len() - lost]).unwrap();
+        let damaged = open(dir.path()).damaged();
+        assert!(damaged[0].detail.contains("log-"), "{damaged:?}");
+        assert!(damaged[0].detail.contains("acknowledged"), "{damaged:?}");
+    }
+    fs::write(&log, &whole).unwrap();
     assert_eq!(open(dir.path()).get("bad").unwrap().count, 120);
 }
 
@@ -103,12 +149,7 @@ fn damage_to_acknowledged_data_is_reported_and_the_rest_serves() {
     for begin in ["log-", "segment-", "manifest"] {
         let file = files(dir.path(), "bad", begin).pop().unwrap();
         let whole = fs::read(&file).unwrap();
-        let end = if begin == "log-" {
-            whole.len() * 9 / 10
-        } else {
-            whole.len()
-        };
-        for at in (0..end).step_by(whole.len() / 40 + 1) {
+        for at in (0..whole.len()).step_by(whole.len() / 40 + 1) {
             let mut flipped = whole.clone();
             flipped[at] ^= 4;
             fs::write(&file, flipped).unwrap();
@@ -131,6 +172,39 @@ fn damage_to_acknowledged_data_is_reported_and_the_rest_serves() {
     }
     let service = open(dir.path());
     assert_eq!(service.get("bad").unwrap().count, 120);
+}
+
+/// Every file, cut and changed all over after an orderly end: the index is
+/// refused and the file named.
+#[test]
+fn no_damage_goes_unsaid() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    for file in files(dir.path(), "bad", "") {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let whole = fs::read(&file).unwrap();
+        let step = whole.len() / 60 + 1;
+        let mut damages = Vec::new();
+        for at in (0..whole.len()).step_by(step) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            damages.push((format!("bit {at}"), flipped));
+            damages.push((format!("cut at {at}"), whole[..at].to_vec()));
+        }
+        for (what, bytes) in damages {
+            fs::write(&file, &bytes).unwrap();
+            let service = open(dir.path());
+            assert_eq!(service.get("good").unwrap().count, 1);
+            let damaged = service.damaged();
+            assert_eq!(damaged.len(), 1, "{name}, {what}");
+            assert!(
+                damaged[0].detail.contains(&name),
+                "{name}, {what}: {damaged:?}"
+            );
+        }
+        fs::write(&file, &whole).unwrap();
+    }
+    assert_eq!(open(dir.path()).get("bad").unwrap().count, 120);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use lakehouse_vectord::{
-    Config, Distance, ErrorKind, IndexSpec, Item, Quantization, Query, Service,
+    Config, Distance, ErrorKind, Filter, IndexSpec, Item, Quantization, Query, Service,
 };
 use proptest::prelude::*;
 
@@ -88,9 +88,74 @@ fn exact(distance: Distance, a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
+/// Metadata that hold a number in several ways.
+fn metadata_of(n: u8) -> String {
+    let list = if n.is_multiple_of(2) { "[1]" } else { "null" };
+    format!(
+        "{{\"n\": {n}.0, \"at\": {{\"text\": \"t{n}\", \"list\": {list}}}, \"a.b\": {}}}",
+        n > 4
+    )
+}
+
+/// Filters, and whether they take metadata that hold a number or none.
+type Takes = fn(Option<u8>) -> bool;
+const FILTERS: [(&str, Takes); 8] = [
+    (r#"{"n": 3}"#, |n| n == Some(3)),
+    (r#"{"n": {"$gt": 2, "$lte": 6.0}}"#, |n| {
+        n.is_some_and(|n| (3..=6).contains(&n))
+    }),
+    (r#"{"at.text": {"$in": ["t1", "t2", "t99"]}}"#, |n| {
+        matches!(n, Some(1 | 2))
+    }),
+    (r#"{"at.text": {"$prefix": "t"}}"#, |n| n.is_some()),
+    (r#"{"n": {"$exists": false}}"#, |n| n.is_none()),
+    (r#"{"$or": [{"a.b": true}, {"n": {"$lt": 1}}]}"#, |n| {
+        n.is_some_and(|n| n == 0 || n > 4)
+    }),
+    (
+        r#"{"$not": {"$and": [{"a.b": false}, {"at.text": {"$ne": "t0"}}]}}"#,
+        |n| n.is_none_or(|n| n == 0 || n > 4),
+    ),
+    (r#"{"at.list": [1.0]}"#, |n| {
+        n.is_some_and(|n| n.is_multiple_of(2))
+    }),
+];
+
+/// The number that metadata hold.
+fn number_of(metadata: Option<&str>) -> Option<u8> {
+    (0..9).find(|n| metadata == Some(&metadata_of(*n)))
+}
+
+fn check_filters(service: &Service, model: &Model, distance: Distance, exactly: bool) {
+    let query = [0.5, -1.0, 2.0];
+    for (filter, takes) in FILTERS {
+        for k in [1, 4, 60] {
+            let query_of_k = Query {
+                vector: query.to_vec(),
+                k,
+                ef: None,
+                filter: Some(filter.parse::<Filter>().unwrap()),
+                with_vectors: false,
+            };
+            let hits = service.search("x", &query_of_k).unwrap();
+            let matching = model
+                .values()
+                .filter(|(_, m)| takes(number_of(m.as_deref())));
+            let mut wanted: Vec<f64> = matching.map(|(v, _)| exact(distance, &query, v)).collect();
+            wanted.sort_by(f64::total_cmp);
+            assert_eq!(hits.len(), k.min(wanted.len()), "{filter}, k {k}");
+            for (hit, wanted) in hits.iter().zip(wanted) {
+                assert!(takes(number_of(hit.metadata.as_deref())), "{filter}");
+                let distance = f64::from(hit.distance);
+                assert!(!exactly || (distance - wanted).abs() < 1e-4, "{filter}");
+            }
+        }
+    }
+}
+
 fn add(service: &Service, model: &mut Model, distance: Distance, items: &[NewItem]) {
     let text = |metadata: Option<u8>| match metadata {
-        Some(n) => format!("{{\"n\": {n}.0}}"),
+        Some(n) => metadata_of(n),
         None => "{}".to_owned(),
     };
     let (mut new, mut old) = (0, 0);
@@ -232,6 +297,7 @@ fn run(calls: Vec<Call>, distance: Distance, quantization: Quantization, seal_ro
             Call::Settle => service.settle(),
         }
         check(&service, &model, distance, seal_rows < 1000);
+        check_filters(&service, &model, distance, seal_rows >= 1000);
     }
 }
 

@@ -199,3 +199,28 @@ fn equal_vectors_are_all_found() {
         assert!(hits.iter().all(|hit| hit.distance == 0.0), "{hits:?}");
     }
 }
+
+#[test]
+fn what_is_sealed_in_haste_is_built_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = open(dir.path(), Engine::Own);
+    let spec = IndexSpec {
+        name: "x".into(),
+        dimension: DIMENSION,
+        distance: Distance::L2,
+        m: None,
+        ef_construction: None,
+        quantization: Quantization::None,
+    };
+    service.create(&spec).unwrap();
+    let mut numbers = Numbers(3);
+    let items: Vec<_> = (0..ROWS).map(|i| item(i, numbers.vector())).collect();
+    service
+        .search("x", &query(&items[0].vector, 1, None, None))
+        .unwrap();
+    service.add("x", items).unwrap();
+    service.settle();
+    let info = service.get("x").unwrap();
+    assert_eq!((info.segments, info.built_rows), (1, 2 * ROWS as u64));
+    assert!(recall(&service, &mut numbers, None) > 0.95);
+}

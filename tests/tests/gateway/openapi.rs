@@ -25,7 +25,7 @@ fn filled(path: &str) -> String {
     let parts = path.split('/').map(|part| match part {
         "{ns}" | "{namespace}" => "space",
         "{table}" => "nothing",
-        "{key}" | "{name}" | "{id}" => "nothing",
+        "{key}" | "{name}" | "{id}" | "{snapshot}" => "nothing",
         other => other,
     });
     parts.collect::<Vec<_>>().join("/")

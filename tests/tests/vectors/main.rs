@@ -1,10 +1,12 @@
 //! The vector service, through the front door.
 
+mod arrow;
 mod calls;
 mod damage;
 mod input;
 mod restart;
 mod routes;
+mod snapshots;
 
 use std::fs;
 

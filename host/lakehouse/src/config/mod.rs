@@ -202,6 +202,10 @@ pub struct Vectors {
     pub max_body: Size,
     /// What an acknowledged write survives.
     pub durability: Durability,
+    /// What all indexes may hold in memory beside mapped files.
+    pub memory: Size,
+    /// What each of them may.
+    pub index_memory: Size,
 }
 
 impl Default for Vectors {
@@ -209,6 +213,8 @@ impl Default for Vectors {
         Self {
             max_body: Size::mib(64),
             durability: Durability::Fsync,
+            memory: Size::gib(4),
+            index_memory: Size::UNLIMITED,
         }
     }
 }

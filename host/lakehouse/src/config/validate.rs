@@ -48,6 +48,8 @@ impl Config {
         positive("runtime.total_memory", self.runtime.total_memory.0)?;
         positive("runtime.tick", nanos(self.runtime.tick))?;
         positive("vectors.max_body", self.vectors.max_body.0)?;
+        positive("vectors.memory", self.vectors.memory.0)?;
+        positive("vectors.index_memory", self.vectors.index_memory.0)?;
         self.upstreams()?;
         self.validate_plugins()
     }

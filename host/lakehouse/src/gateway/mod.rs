@@ -75,7 +75,7 @@ impl Gateway {
         let metrics = Metrics::new(&host.registry)
             .map_err(|error| ConfigError::new(format!("metrics: {error}")))?;
         let routes = Routes::new(&host.config, &host.roster, &metrics)?;
-        let vectors = crate::vectors::router(Arc::clone(&host.vectors))
+        let vectors = crate::vectors::router(Arc::clone(&host.vectors), Arc::clone(&host.store))
             .layer(axum::extract::DefaultBodyLimit::disable());
         let mut upstreams = host.config.upstreams()?.into_values();
         let tls = upstreams.any(|uri| uri.scheme_str() == Some("https"));

@@ -8,6 +8,9 @@ use lakehouse_vectord::{DamagedIndex, Error, ErrorKind, Hit, IndexInfo, StoredIt
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::arrow;
+use super::input::{Media, Searched};
+
 /// Seconds after which a busy service is worth another try.
 const RETRY_SECONDS: u64 = 1;
 /// Most bytes of all metadata in one answer.
@@ -41,6 +44,10 @@ impl Failure {
             line: None,
             column: None,
         }
+    }
+
+    pub fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
     }
 
     pub fn internal(detail: impl Into<String>) -> Self {
@@ -101,12 +108,16 @@ impl IntoResponse for Failure {
 /// An answer of JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Failure> {
     let body = serde_json::to_vec(value).map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(of_type(status, "application/json", body))
+}
+
+fn of_type(status: StatusCode, media: &'static str, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
         .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    response
 }
 
 /// An answer without a body.
@@ -159,12 +170,32 @@ impl Shown {
         }
         Ok(shown)
     }
+
+    /// Hits as they are shown.
+    fn hits(self, hits: &[Hit]) -> Result<Vec<FoundHit<'_>>, Failure> {
+        let shown = hits.iter().map(|hit| {
+            let metadata = self.metadata.then(|| raw(hit.metadata.as_deref()));
+            Ok(FoundHit {
+                id: &hit.id,
+                distance: hit.distance,
+                metadata: metadata.transpose()?,
+                vector: hit.vector.as_deref(),
+            })
+        });
+        shown.collect()
+    }
 }
 
-/// What a search found.
+/// What a search of one query found.
 #[derive(Serialize)]
-pub struct Found<'a> {
+struct Found<'a> {
     results: Vec<FoundHit<'a>>,
+}
+
+/// What a search of many found, in their order.
+#[derive(Serialize)]
+struct FoundMany<'a> {
+    results: Vec<Vec<FoundHit<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -178,31 +209,39 @@ struct FoundHit<'a> {
     vector: Option<&'a [f32]>,
 }
 
-impl<'a> Found<'a> {
-    pub fn new(hits: &'a [Hit], shown: Shown) -> Result<Self, Failure> {
-        let texts = hits.iter().filter_map(|hit| hit.metadata.as_ref());
-        let bytes: usize = texts.map(|text| text.len()).sum();
-        if shown.metadata && bytes > MAX_METADATA {
-            return Err(Failure::new(
-                StatusCode::BAD_REQUEST,
-                format!(
-                    "the metadata of {} items have {bytes} bytes, more than one answer carries ({MAX_METADATA}): ask for fewer, or without metadata",
-                    hits.len()
-                ),
-            ));
+/// Answers a search, in the form in which it was asked.
+pub fn found(media: Media, searched: &Searched, found: &[Vec<Hit>]) -> Result<Response, Failure> {
+    let shown = searched.shown;
+    let hits = || found.iter().flatten();
+    let texts = hits().filter_map(|hit| hit.metadata.as_ref());
+    let bytes: usize = texts.map(|text| text.len()).sum();
+    if shown.metadata && bytes > MAX_METADATA {
+        return Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "the metadata of {} items have {bytes} bytes, more than one answer carries ({MAX_METADATA}): ask for fewer, or without metadata",
+                hits().count()
+            ),
+        ));
+    }
+    if media == Media::Arrow {
+        let queries = &searched.queries;
+        let dimension = queries.first().map_or(0, |query| query.vector.len());
+        let body = arrow::hits(found, shown, dimension)?;
+        return Ok(of_type(StatusCode::OK, arrow::MEDIA_TYPE, body));
+    }
+    match found {
+        [only] if !searched.many => json(
+            StatusCode::OK,
+            &Found {
+                results: shown.hits(only)?,
+            },
+        ),
+        _ => {
+            let results = found.iter().map(|hits| shown.hits(hits));
+            let results = results.collect::<Result<_, _>>()?;
+            json(StatusCode::OK, &FoundMany { results })
         }
-        let result = |hit: &'a Hit| {
-            let metadata = shown.metadata.then(|| raw(hit.metadata.as_deref()));
-            Ok(FoundHit {
-                id: &hit.id,
-                distance: hit.distance,
-                metadata: metadata.transpose()?,
-                vector: hit.vector.as_deref(),
-            })
-        };
-        Ok(Self {
-            results: hits.iter().map(result).collect::<Result<_, Failure>>()?,
-        })
     }
 }
 

@@ -4,7 +4,9 @@
 //! a bounded number of them at once.
 
 mod answer;
+mod arrow;
 mod input;
+mod snapshots;
 mod work;
 
 use std::sync::Arc;
@@ -15,16 +17,27 @@ use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
+use lakehouse_capabilities::Store;
 use lakehouse_vectord::{IndexSpec, Service};
 
-use answer::{Failure, Found, FoundItem, Listing};
-use input::{Addition, Deletion, Search};
+use answer::{Failure, FoundItem, Listing};
+use input::{Deletion, Media};
+use snapshots::{Snapshots, Wanted};
 use work::Work;
 
 type Answer = Result<Response, Failure>;
 
 /// The routes, each a full path.
-pub fn router(service: Arc<Service>) -> Router {
+pub fn router(service: Arc<Service>, store: Arc<Store>) -> Router {
+    let snapshots = Router::new()
+        .route("/v1/vectors/index/{name}/snapshot", post(snapshot))
+        .route("/v1/vectors/index/{name}/snapshots", get(list_snapshots))
+        .route(
+            "/v1/vectors/index/{name}/snapshots/{snapshot}",
+            axum::routing::delete(delete_snapshot),
+        )
+        .route("/v1/vectors/index/{name}/restore", post(restore))
+        .with_state(Snapshots::new(Arc::clone(&service), store));
     Router::new()
         .route("/v1/vectors/index", get(list).post(create))
         .route("/v1/vectors/index/{name}", get(index).delete(drop_index))
@@ -36,6 +49,7 @@ pub fn router(service: Arc<Service>) -> Router {
             get(item).delete(delete_item),
         )
         .with_state(Work::new(service))
+        .merge(snapshots)
 }
 
 async fn list(State(work): State<Work>) -> Answer {
@@ -74,10 +88,10 @@ async fn drop_index(State(work): State<Work>, Path(name): Path<String>) -> Answe
 }
 
 async fn add(State(work): State<Work>, Path(name): Path<String>, request: Request<Body>) -> Answer {
-    let body = input::body(request).await?;
+    let (media, body) = input::any_body(request).await?;
     let run = move |service: &Service| {
-        let addition: Addition = input::parse(&body)?;
-        answer::json(StatusCode::OK, &service.add(&name, addition.items())?)
+        let items = input::items(media, body)?;
+        answer::json(StatusCode::OK, &service.add(&name, items)?)
     };
     work.write(run).await
 }
@@ -87,11 +101,15 @@ async fn search(
     Path(name): Path<String>,
     request: Request<Body>,
 ) -> Answer {
-    let body = input::body(request).await?;
+    let uri = request.uri().clone();
+    let (media, body) = input::any_body(request).await?;
     let run = move |service: &Service| {
-        let (query, shown) = input::parse::<Search>(&body)?.query()?;
-        let hits = service.search(&name, &query)?;
-        answer::json(StatusCode::OK, &Found::new(&hits, shown)?)
+        let searched = match media {
+            Media::Json => input::search(&body)?,
+            Media::Arrow => input::arrow_search(&uri, body)?,
+        };
+        let found = service.search_many(&name, &searched.queries)?;
+        answer::found(media, &searched, &found)
     };
     work.compute(run).await
 }
@@ -124,4 +142,37 @@ async fn delete_item(State(work): State<Work>, Path((name, id)): Path<(String, S
         Ok(answer::nothing())
     };
     work.write(run).await
+}
+
+async fn snapshot(State(all): State<Snapshots>, Path(name): Path<String>) -> Answer {
+    answer::json(StatusCode::CREATED, &all.take(name).await?)
+}
+
+async fn list_snapshots(State(all): State<Snapshots>, Path(name): Path<String>) -> Answer {
+    let snapshots = all.list(&name).await?;
+    answer::json(
+        StatusCode::OK,
+        &serde_json::json!({ "snapshots": snapshots }),
+    )
+}
+
+async fn delete_snapshot(
+    State(all): State<Snapshots>,
+    Path((name, snapshot)): Path<(String, String)>,
+) -> Answer {
+    all.remove(&name, &snapshot).await?;
+    Ok(answer::nothing())
+}
+
+async fn restore(
+    State(all): State<Snapshots>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Answer {
+    let body = input::body(request).await?;
+    let wanted = match body.is_empty() {
+        true => Wanted::default(),
+        false => input::parse(&body)?,
+    };
+    answer::json(StatusCode::CREATED, &all.restore(name, wanted).await?)
 }

@@ -34,7 +34,8 @@ impl<'a> Kept<'a> {
     /// the rows that are to be nodes.
     pub fn find(rows: &Gathered<'a>, first: &[u32]) -> Option<Self> {
         let (segment, _) = (rows.len() > 0).then(|| rows.source(0))?;
-        let graph = &segment.sealed.as_ref()?.graph;
+        let sealed = segment.sealed.as_ref().filter(|sealed| !sealed.hasty)?;
+        let graph = &sealed.graph;
         let mut numbers = vec![NONE; graph.nodes()];
         let mut count = 0;
         for row in first {

@@ -51,14 +51,15 @@ trait Grow {
 }
 
 /// Builds what searches some rows on the current rayon pool; none if `stop`
-/// was set meanwhile.
+/// was set meanwhile. In haste fewer candidates are looked at for each node.
 pub(crate) fn build(
     spec: &Spec,
     engine: Engine,
     rows: &Gathered<'_>,
+    hasty: bool,
     stop: &AtomicBool,
 ) -> Result<Option<Built>> {
-    let work = || build_unguarded(spec, engine, rows, stop);
+    let work = || build_unguarded(spec, engine, rows, hasty, stop);
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic
             .downcast_ref::<String>()
@@ -77,17 +78,21 @@ fn build_unguarded(
     spec: &Spec,
     engine: Engine,
     rows: &Gathered<'_>,
+    hasty: bool,
     stop: &AtomicBool,
 ) -> Option<Built> {
+    /// One candidate in this many is looked at in haste.
+    const HASTE: usize = 4;
     let twins = Twins::find(rows);
     let nodes = Nodes::new(rows, &twins.first);
     let engine: &dyn Grow = match engine {
         Engine::Own => &grow::Own,
         Engine::HnswRs => &hnsw_rs::HnswRs,
     };
+    let ef = spec.ef_construction / if hasty { HASTE } else { 1 };
     let shape = Shape {
         m: spec.m,
-        ef: spec.ef_construction.max(spec.m),
+        ef: ef.max(spec.m),
     };
     let mut graph = engine.grow(&nodes, shape, stop)?;
     nodes.with_field(connect::Connect { graph: &mut graph });
@@ -104,6 +109,7 @@ fn build_unguarded(
             graph,
             twins: twins.into(),
             coded,
+            hasty,
         },
     })
 }

@@ -1,0 +1,345 @@
+//! Searching a segment: along its graph, or row by row.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use crate::field::{CodeForm, Codes, Field, Floats, stride};
+use crate::filter::Filter;
+use crate::kernel;
+use crate::matching::Matching;
+use crate::segment::{Coded, Sealed, Segment};
+use crate::types::Distance;
+use crate::walk::Scratch;
+
+/// Rows given beyond those wanted: single precision ranks them, double
+/// precision decides.
+const SLACK: usize = 4;
+/// Rows scored at once in a scan.
+const CHUNK: usize = 256;
+/// Rows of matches scored at once: few enough to be asked for ahead.
+const SCATTERED: usize = 64;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// The vector at length 1.
+pub(crate) fn unit(vector: &[f32]) -> Vec<f32> {
+    let norm = kernel::norm(vector);
+    let scaled = vector.iter().map(|x| (f64::from(*x) / norm) as f32);
+    scaled.collect()
+}
+
+/// What to search a segment for.
+pub(crate) struct Probe<'a> {
+    /// Under cosine of unit length.
+    vector: Cow<'a, [f32]>,
+    /// Rows wanted.
+    pub k: usize,
+    /// Candidates kept in a walk.
+    pub ef: usize,
+    /// The moment of the reader.
+    pub seq: u64,
+}
+
+impl<'a> Probe<'a> {
+    pub fn new(distance: Distance, vector: &'a [f32], k: usize, ef: usize, seq: u64) -> Self {
+        let vector = match distance {
+            Distance::Cosine => unit(vector).into(),
+            Distance::L2 | Distance::Dot => vector.into(),
+        };
+        Self { vector, k, ef, seq }
+    }
+}
+
+/// A row and how near it is; greater is farther, ties broken by row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Candidate {
+    score: f32,
+    row: u32,
+}
+
+impl Eq for Candidate {}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let score = self.score.total_cmp(&other.score);
+        score.then(self.row.cmp(&other.row))
+    }
+}
+
+impl Sealed {
+    /// Rows that are taken, of the nodes that a walk found, nearest first: as
+    /// many as are wanted if there are.
+    fn rows_of(
+        &self,
+        scratch: &Scratch,
+        wanted: usize,
+        takes: impl Fn(usize) -> bool,
+    ) -> Vec<usize> {
+        let mut found = Vec::with_capacity(wanted);
+        for (_, node) in scratch.pool.found() {
+            let more = self.each_row(node, |row| {
+                if takes(row) {
+                    found.push(row);
+                }
+                found.len() < wanted
+            });
+            if !more {
+                break;
+            }
+        }
+        found
+    }
+}
+
+impl Segment {
+    /// The rows as what ranks them sees them.
+    fn floats(&self) -> Floats<'_> {
+        let stride = stride(self.space.dimension);
+        let matrix: &[f32] = &self.rows.vectors;
+        match self.space.distance {
+            Distance::L2 => Floats::squares(matrix, stride),
+            Distance::Cosine => Floats::angles(matrix, stride, &self.rows.scales),
+            Distance::Dot => Floats::products(matrix, stride),
+        }
+    }
+
+    /// Live rows that the filter takes, among them the nearest `k` if there
+    /// are as many: by the graph where there is one and it yields enough,
+    /// else exactly. The caller ranks them.
+    pub fn search(&self, probe: &Probe<'_>, filter: Option<&Filter>) -> Vec<usize> {
+        let Some(filter) = filter else {
+            return match &self.sealed {
+                Some(sealed) => {
+                    let found = self.walk(sealed, probe);
+                    if found.len() >= probe.k {
+                        return found;
+                    }
+                    self.scan(probe)
+                }
+                None => self.scan(probe),
+            };
+        };
+        let matching = Matching::new(filter, &self.rows.metadata, self.attributes_if_worth());
+        let most = matching.most();
+        if most == 0 {
+            return Vec::new();
+        }
+        if let Some(sealed) = &self.sealed
+            && self.walk_pays(probe, most)
+        {
+            let found = self.walk_matches(sealed, probe, &matching, most);
+            if found.len() >= probe.k {
+                return found;
+            }
+        }
+        self.scan_matches(probe, &matching)
+    }
+
+    /// Candidates that a search of the graph keeps at least.
+    fn wanted(sealed: &Sealed, probe: &Probe<'_>) -> usize {
+        match &sealed.coded {
+            Some(_) => probe.k + probe.k / 2 + 2 * SLACK,
+            None => probe.k + SLACK,
+        }
+    }
+
+    /// Whether to walk the graph to matches rather than score each of them.
+    ///
+    /// A walk leaves nodes until it has seen `ef` matches around the nearest,
+    /// so one node for every `rows / most` of them, and scores some new links
+    /// of each. A scored link costs about twice what a row of a scan does.
+    fn walk_pays(&self, probe: &Probe<'_>, most: usize) -> bool {
+        const LINKS: usize = 8;
+        const LINK_COST: usize = 2;
+        let walk = (probe.ef.max(probe.k) * self.len()).div_ceil(most) * LINKS * LINK_COST;
+        walk < most
+    }
+
+    /// Searches by the graph; nothing if looking at each row is less work.
+    fn walk(&self, sealed: &Sealed, probe: &Probe<'_>) -> Vec<usize> {
+        /// Beyond this keeping the candidates in order costs more than a scan.
+        const WIDEST: usize = 16_384;
+        let wanted = Self::wanted(sealed, probe);
+        let mut width = probe.ef.max(wanted);
+        let dead = self.dead();
+        if dead > 0 {
+            width += width * dead / (self.len() - dead).max(1);
+        }
+        if width >= sealed.graph.nodes() / 2 || width > WIDEST {
+            return Vec::new();
+        }
+        let live = |row: usize| dead == 0 || self.live_at(row, probe.seq);
+        SCRATCH.with_borrow_mut(|scratch| {
+            match &sealed.coded {
+                Some(coded) => {
+                    let codes = self.codes(coded);
+                    let query = codes.query(&probe.vector);
+                    sealed.graph.search(&codes, &query, width, scratch);
+                }
+                None => {
+                    let floats = self.floats();
+                    let query = floats.query(&probe.vector);
+                    sealed.graph.search(&floats, &query, width, scratch);
+                }
+            }
+            sealed.rows_of(scratch, wanted, live)
+        })
+    }
+
+    /// Searches by the graph for rows that match; fewer than there are if
+    /// scoring `most` nodes did not suffice.
+    fn walk_matches(
+        &self,
+        sealed: &Sealed,
+        probe: &Probe<'_>,
+        matching: &Matching<'_>,
+        most: usize,
+    ) -> Vec<usize> {
+        let wanted = Self::wanted(sealed, probe);
+        let width = probe.ef.max(wanted);
+        let takes = |row: usize| self.live_at(row, probe.seq) && matching.accepts(row);
+        // A node counts if any of the rows that share its vector does.
+        let accept = |node: u32| !sealed.each_row(node, |row| !takes(row));
+        SCRATCH.with_borrow_mut(|scratch| {
+            let done = match &sealed.coded {
+                Some(coded) => {
+                    let codes = self.codes(coded);
+                    let query = codes.query(&probe.vector);
+                    let graph = &sealed.graph;
+                    graph.search_accepted(&codes, &query, width, most, accept, scratch)
+                }
+                None => {
+                    let floats = self.floats();
+                    let query = floats.query(&probe.vector);
+                    let graph = &sealed.graph;
+                    graph.search_accepted(&floats, &query, width, most, accept, scratch)
+                }
+            };
+            match done {
+                true => sealed.rows_of(scratch, wanted, takes),
+                false => Vec::new(),
+            }
+        })
+    }
+
+    fn codes<'a>(&self, coded: &'a Coded) -> Codes<'a> {
+        let form = match self.space.distance {
+            Distance::L2 => CodeForm::Squares,
+            Distance::Cosine | Distance::Dot => CodeForm::Products,
+        };
+        Codes::new(&coded.quantizer, &coded.codes, &coded.bias, form)
+    }
+
+    /// Searches by looking at every row.
+    fn scan(&self, probe: &Probe<'_>) -> Vec<usize> {
+        let live = self.live(probe.seq);
+        let mut nearest = Nearest::new(probe.k + SLACK);
+        self.score(probe, live, CHUNK, |candidate| nearest.offer(candidate));
+        nearest.rows()
+    }
+
+    /// Searches by looking at every row that may match.
+    fn scan_matches(&self, probe: &Probe<'_>, matching: &Matching<'_>) -> Vec<usize> {
+        let wanted = probe.k + SLACK;
+        let live = |row: &usize| self.live_at(*row, probe.seq);
+        if let Some(judged) = matching.judged()
+            && judged.may.is_none()
+        {
+            let rows = judged.must.iter().filter(live);
+            let mut nearest = Nearest::new(wanted);
+            self.score(probe, rows, SCATTERED, |candidate| nearest.offer(candidate));
+            return nearest.rows();
+        }
+        // Metadata are read from the nearest on, and no more often than needed.
+        let mut scored = Vec::new();
+        let take = |candidate| scored.push(Reverse(candidate));
+        match matching.judged() {
+            Some(judged) => self.score(probe, judged.may().iter().filter(live), SCATTERED, take),
+            None => self.score(probe, self.live(probe.seq), CHUNK, take),
+        }
+        let mut heap = BinaryHeap::from(scored);
+        let mut found = Vec::new();
+        while found.len() < wanted
+            && let Some(Reverse(candidate)) = heap.pop()
+        {
+            let row = candidate.row as usize;
+            if matching.accepts(row) {
+                found.push(row);
+            }
+        }
+        found
+    }
+
+    /// Scores rows, `chunk` of them at once.
+    fn score(
+        &self,
+        probe: &Probe<'_>,
+        rows: impl Iterator<Item = usize>,
+        chunk: usize,
+        mut take: impl FnMut(Candidate),
+    ) {
+        let floats = self.floats();
+        let query = floats.query(&probe.vector);
+        let mut rows = rows.map(|row| row as u32);
+        let mut some = Vec::with_capacity(chunk);
+        let mut scores = vec![0.0; chunk];
+        loop {
+            some.clear();
+            some.extend(rows.by_ref().take(chunk));
+            if some.is_empty() {
+                return;
+            }
+            if chunk == SCATTERED {
+                some.iter().for_each(|row| floats.prefetch(*row));
+            }
+            let scores = &mut scores[..some.len()];
+            floats.scores(&query, &some, scores);
+            for (row, score) in some.iter().zip(scores) {
+                take(Candidate {
+                    score: *score,
+                    row: *row,
+                });
+            }
+        }
+    }
+}
+
+/// The nearest of the candidates offered.
+struct Nearest {
+    heap: BinaryHeap<Candidate>,
+    most: usize,
+}
+
+impl Nearest {
+    fn new(most: usize) -> Self {
+        Self {
+            heap: BinaryHeap::with_capacity(most),
+            most,
+        }
+    }
+
+    fn offer(&mut self, candidate: Candidate) {
+        if self.heap.len() < self.most {
+            self.heap.push(candidate);
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && candidate < *worst
+        {
+            *worst = candidate;
+        }
+    }
+
+    fn rows(self) -> Vec<usize> {
+        let rows = self.heap.into_iter();
+        rows.map(|candidate| candidate.row as usize).collect()
+    }
+}
