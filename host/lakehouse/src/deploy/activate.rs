@@ -120,12 +120,13 @@ impl Deployer {
         let status = staged.status().clone();
         let before = lane.journal.current;
         lane.set(journal);
-        let swapped = self.runtime.swap(staged);
         let (cached, ms) = (status.cached, status.load_ms);
+        // First the word, then the deed: who was answered by a version finds it listed.
         if let Some(current) = lane.journal.current() {
             let attempt = Some(Attempt::served(current));
             self.roster.enter(name).serve(status, current, attempt);
         }
+        let swapped = self.runtime.swap(staged);
         tracing::info!(
             plugin = name,
             generation = number,
@@ -166,6 +167,12 @@ impl Deployer {
         self.note(name, &journal, None).await?;
         lane.set(journal);
         lane.end_trial();
+        // Who finds the route closed finds nothing listed as serving.
+        if source == Source::Api && self.file(name).exists() {
+            self.roster.enter(name).withdraw(reason.to_owned());
+        } else {
+            self.roster.leave(name, reason);
+        }
         if let Some(retired) = self.runtime.remove(name) {
             tokio::spawn(drain(name.to_owned(), number, retired));
         }
@@ -176,11 +183,6 @@ impl Deployer {
             reason,
             "removed"
         );
-        if source == Source::Api && self.file(name).exists() {
-            self.roster.enter(name).withdraw(reason.to_owned());
-        } else {
-            self.roster.leave(name, reason);
-        }
         self.forget(name, dropped).await;
         Ok(())
     }
