@@ -58,6 +58,12 @@ enum What {
         #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u32).range(50..))]
         swaps: u32,
     },
+    /// The latency of a plugin while another one does harm.
+    Hostile {
+        /// Seconds of load for each crime.
+        #[arg(long, default_value = "5")]
+        seconds: String,
+    },
     /// Start to ready, and memory at rest.
     Start {
         /// Starts to measure.
@@ -132,6 +138,18 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
                 .arg(paths.plugins())
                 .arg(swaps.to_string()),
         ),
+        What::Hostile { seconds } => {
+            if !command::exists("wrk") {
+                apt_install(&["wrk"])?;
+            }
+            let examples = paths.plugins().join("examples");
+            command::run(
+                measure("hostile.py")
+                    .arg(examples.join("hello.wasm"))
+                    .arg(examples.join("hostile.wasm"))
+                    .arg(seconds),
+            )
+        }
         What::Start { runs } => command::run(measure("start.py").arg(paths.plugins()).arg(runs)),
         What::Vectors {
             rows,

@@ -15,7 +15,7 @@ use crate::toolchain::Toolchain;
 pub const PLUGINS: [&str; 4] = ["storage", "catalog", "ingest", "query"];
 
 /// Plugins that only tests, benchmarks and readers need.
-pub const EXAMPLES: [&str; 4] = ["greet", "hello", "probe", "words"];
+pub const EXAMPLES: [&str; 5] = ["greet", "hello", "hostile", "probe", "words"];
 
 /// Plugins and host.
 pub fn all(paths: &Paths) -> Result<()> {

@@ -14,7 +14,7 @@ use wasmtime::component::{ComponentNamedList, HasData, Lift, Linker, Lower};
 
 use crate::bindings::{catalog as wit, types};
 use crate::call::{self, Call};
-use crate::grants::{self, Access};
+use crate::grants::{Access, Grants};
 use crate::{Error, Kind};
 
 /// The interface, without a version.
@@ -44,7 +44,7 @@ impl CatalogCapability {
 /// What one plugin may do with the catalog.
 struct Context {
     runtime: Arc<OnceLock<Runtime>>,
-    access: Option<Access>,
+    grants: Grants,
 }
 
 impl Capability for CatalogCapability {
@@ -67,7 +67,7 @@ impl Capability for CatalogCapability {
     fn prepare(&self, spec: &PluginSpec, ext: &mut Extensions) -> Result<(), String> {
         ext.insert(Arc::new(Context {
             runtime: Arc::clone(&self.runtime),
-            access: grants::of_catalog(&spec.grants)?,
+            grants: Grants::of_catalog(&spec.grants)?,
         }));
         Ok(())
     }
@@ -75,7 +75,7 @@ impl Capability for CatalogCapability {
     fn link(&self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         wit::add_to_linker::<State, HasCatalog>(linker, |state| View {
             context: state.extensions().get::<Arc<Context>>().map(Arc::clone),
-            call: state.context(),
+            request: state.context(),
         })
     }
 }
@@ -89,14 +89,20 @@ impl HasData for HasCatalog {
 /// One call of a plugin.
 struct View {
     context: Option<Arc<Context>>,
-    call: CallContext,
+    request: CallContext,
 }
 
 impl View {
-    /// Calls `function` of the plugin that exports the catalog.
+    fn allows(&self, namespace: &str) -> bool {
+        let context = self.context.as_ref();
+        context.is_some_and(|context| context.grants.allow(namespace, Access::Read))
+    }
+
+    /// Calls `function` about one namespace of the plugin that exports the catalog.
     async fn forward<P, R>(
         &self,
         wanted: Access,
+        namespace: &str,
         function: &'static str,
         params: P,
     ) -> Result<R, Error>
@@ -105,19 +111,34 @@ impl View {
         R: Send + Sync + 'static,
         (Result<R, types::Error>,): ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let call = Call::new(self.call.cause.as_ref(), || format!("catalog.{function}"));
+        if let Some(context) = &self.context {
+            context
+                .grants
+                .check("the catalog's namespace", namespace, wanted)?;
+        }
+        self.call(function, params).await
+    }
+
+    /// Calls `function` of the plugin that exports the catalog.
+    async fn call<P, R>(&self, function: &'static str, params: P) -> Result<R, Error>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: Send + Sync + 'static,
+        (Result<R, types::Error>,): ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let call = Call::new(self.request.cause.as_ref(), || {
+            format!("catalog.{function}")
+        });
         let context = CallContext {
             cause: call.cause().cloned(),
-            ..self.call.clone()
+            ..self.request.clone()
         };
-        call.run(self.answer(context, wanted, function, params))
-            .await
+        call.run(self.answer(context, function, params)).await
     }
 
     async fn answer<P, R>(
         &self,
         call: CallContext,
-        wanted: Access,
         function: &'static str,
         params: P,
     ) -> Result<R, Error>
@@ -127,12 +148,6 @@ impl View {
         (Result<R, types::Error>,): ComponentNamedList + Lift + Send + Sync + 'static,
     {
         let context = self.context.as_ref();
-        let access = context.and_then(|context| context.access);
-        if access.is_none() || (wanted == Access::ReadWrite && access == Some(Access::Read)) {
-            return Err(Error::denied(format!(
-                "the plugin's grant `catalog` does not cover `{function}`"
-            )));
-        }
         let runtime = context
             .and_then(|context| context.runtime.get())
             .ok_or_else(|| unavailable("the host is still starting"))?;
@@ -173,31 +188,40 @@ fn failed(plugin: &str, error: CallError) -> Error {
         CallError::NotFound | CallError::Unavailable { .. } | CallError::Saturated { .. } => {
             Kind::Unavailable
         }
-        CallError::Timeout => Kind::Unavailable,
+        CallError::Timeout(_) => Kind::Unavailable,
         CallError::Refused(_) => Kind::Denied,
-        CallError::Trapped(_) | CallError::Internal(_) => Kind::Internal,
+        CallError::Trapped(_) | CallError::TooLong { .. } | CallError::Internal(_) => {
+            Kind::Internal
+        }
     };
     Error::new(kind, format!("the catalog plugin `{plugin}` failed")).with_source(error)
 }
 
 impl types::Host for View {
     fn convert_error(&mut self, error: Error) -> wasmtime::Result<types::Error> {
-        Ok(call::convert(self.call.cause.as_ref(), error))
+        Ok(call::convert(self.request.cause.as_ref(), error))
     }
 }
 
 impl wit::Host for View {
     async fn list_namespaces(&mut self) -> Result<Vec<String>, Error> {
-        self.forward(Access::Read, "list-namespaces", ()).await
+        let mut all: Vec<String> = self.call("list-namespaces", ()).await?;
+        all.retain(|namespace| self.allows(namespace));
+        Ok(all)
     }
 
     async fn create_namespace(&mut self, name: String) -> Result<(), Error> {
-        self.forward(Access::ReadWrite, "create-namespace", (name,))
-            .await
+        self.forward(
+            Access::ReadWrite,
+            &name.clone(),
+            "create-namespace",
+            (name,),
+        )
+        .await
     }
 
     async fn drop_namespace(&mut self, name: String) -> Result<(), Error> {
-        self.forward(Access::ReadWrite, "drop-namespace", (name,))
+        self.forward(Access::ReadWrite, &name.clone(), "drop-namespace", (name,))
             .await
     }
 
@@ -205,8 +229,15 @@ impl wit::Host for View {
         &mut self,
         namespace: Option<String>,
     ) -> Result<Vec<wit::TableName>, Error> {
-        self.forward(Access::Read, "list-tables", (namespace,))
-            .await
+        if let Some(namespace) = &namespace {
+            let params = (Some(namespace.clone()),);
+            return self
+                .forward(Access::Read, namespace, "list-tables", params)
+                .await;
+        }
+        let mut all: Vec<wit::TableName> = self.call("list-tables", (namespace,)).await?;
+        all.retain(|table| self.allows(&table.namespace));
+        Ok(all)
     }
 
     async fn load_table(
@@ -214,11 +245,23 @@ impl wit::Host for View {
         table: wit::TableName,
         at: wit::Version,
     ) -> Result<wit::TableInfo, Error> {
-        self.forward(Access::Read, "load-table", (table, at)).await
+        self.forward(
+            Access::Read,
+            &table.namespace.clone(),
+            "load-table",
+            (table, at),
+        )
+        .await
     }
 
     async fn snapshots(&mut self, table: wit::TableName) -> Result<Vec<wit::Snapshot>, Error> {
-        self.forward(Access::Read, "snapshots", (table,)).await
+        self.forward(
+            Access::Read,
+            &table.namespace.clone(),
+            "snapshots",
+            (table,),
+        )
+        .await
     }
 
     async fn plan_scan(
@@ -227,8 +270,13 @@ impl wit::Host for View {
         at: wit::Version,
         predicates: Vec<wit::Predicate>,
     ) -> Result<wit::ScanPlan, Error> {
-        self.forward(Access::Read, "plan-scan", (table, at, predicates))
-            .await
+        self.forward(
+            Access::Read,
+            &table.namespace.clone(),
+            "plan-scan",
+            (table, at, predicates),
+        )
+        .await
     }
 
     async fn prepare_write(
@@ -240,6 +288,7 @@ impl wit::Host for View {
     ) -> Result<wit::WriteTarget, Error> {
         self.forward(
             Access::ReadWrite,
+            &table.namespace.clone(),
             "prepare-write",
             (table, mode, schema, evolve),
         )
@@ -251,12 +300,23 @@ impl wit::Host for View {
         table: wit::TableName,
         idempotency_key: String,
     ) -> Result<Option<wit::CommitResult>, Error> {
-        self.forward(Access::Read, "find-commit", (table, idempotency_key))
-            .await
+        self.forward(
+            Access::Read,
+            &table.namespace.clone(),
+            "find-commit",
+            (table, idempotency_key),
+        )
+        .await
     }
 
     async fn commit(&mut self, change: wit::CommitRequest) -> Result<wit::CommitResult, Error> {
-        self.forward(Access::ReadWrite, "commit", (change,)).await
+        self.forward(
+            Access::ReadWrite,
+            &change.table.namespace.clone(),
+            "commit",
+            (change,),
+        )
+        .await
     }
 
     async fn create_table(
@@ -267,6 +327,7 @@ impl wit::Host for View {
     ) -> Result<wit::TableInfo, Error> {
         self.forward(
             Access::ReadWrite,
+            &table.namespace.clone(),
             "create-table",
             (table, schema, properties),
         )
@@ -278,12 +339,22 @@ impl wit::Host for View {
         table: wit::TableName,
         snapshot_id: i64,
     ) -> Result<wit::TableInfo, Error> {
-        self.forward(Access::ReadWrite, "rollback", (table, snapshot_id))
-            .await
+        self.forward(
+            Access::ReadWrite,
+            &table.namespace.clone(),
+            "rollback",
+            (table, snapshot_id),
+        )
+        .await
     }
 
     async fn drop_table(&mut self, table: wit::TableName) -> Result<(), Error> {
-        self.forward(Access::ReadWrite, "drop-table", (table,))
-            .await
+        self.forward(
+            Access::ReadWrite,
+            &table.namespace.clone(),
+            "drop-table",
+            (table,),
+        )
+        .await
     }
 }

@@ -1,8 +1,8 @@
 //! What a plugin may touch, read from its `grants` table.
 //!
 //! A grant covers names that begin with a text. For the store that is a key
-//! prefix (`objects/`), for vectors an index name or, with a trailing `*`, the
-//! beginning of one. `""` and `"*"` cover everything.
+//! prefix (`objects/`), for vectors an index name and for the catalog a namespace or,
+//! with a trailing `*`, the beginning of one. `""` and `"*"` cover everything.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +34,13 @@ struct IndexGrant {
     access: Access,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamespaceGrant {
+    namespace: String,
+    access: Access,
+}
+
 #[derive(Debug)]
 struct Rule {
     /// The text that a covered name begins with, or is.
@@ -43,6 +50,19 @@ struct Rule {
 }
 
 impl Rule {
+    /// A name, or the beginning of one with a `*` behind it.
+    fn named(name: &str, access: Access) -> Self {
+        let (name, exact) = match name.strip_suffix('*') {
+            Some(beginning) => (beginning, false),
+            None => (name, !name.is_empty()),
+        };
+        Self {
+            name: name.to_owned(),
+            exact,
+            access,
+        }
+    }
+
     fn covers(&self, name: &str) -> bool {
         if self.exact {
             self.name == name
@@ -87,18 +107,28 @@ impl Grants {
     pub(crate) fn of_vectors(grants: &serde_json::Value) -> Result<Self, String> {
         let rules = section::<IndexGrant>(grants, "vectors")?
             .into_iter()
-            .map(|grant| {
-                let (name, exact) = match grant.index.strip_suffix('*') {
-                    Some(beginning) => (beginning.to_owned(), false),
-                    None => (grant.index.clone(), !grant.index.is_empty()),
-                };
-                Rule {
-                    name,
-                    exact,
-                    access: grant.access,
-                }
-            })
+            .map(|grant| Rule::named(&grant.index, grant.access))
             .collect();
+        Ok(Self { rules })
+    }
+
+    /// Reads `grants.catalog`: `[{ namespace = "sales", access = "read" }]`, or
+    /// `"read"` or `"write"` for all namespaces.
+    pub(crate) fn of_catalog(grants: &serde_json::Value) -> Result<Self, String> {
+        if let Some(serde_json::Value::String(word)) = grants.get("catalog") {
+            let access = Access::deserialize(&grants["catalog"]).map_err(|_| {
+                format!("grants.catalog: expected \"read\" or \"write\", found \"{word}\"")
+            })?;
+            let rules = vec![Rule::named("*", access)];
+            return Ok(Self { rules });
+        }
+        let rules = section::<NamespaceGrant>(grants, "catalog")?
+            .into_iter()
+            .map(|grant| match grant.namespace.as_str() {
+                "" => Err("grants.catalog: an empty namespace; all of them are `*`".to_owned()),
+                name => Ok(Rule::named(name, grant.access)),
+            })
+            .collect::<Result<_, _>>()?;
         Ok(Self { rules })
     }
 
@@ -132,18 +162,6 @@ fn section<T: DeserializeOwned>(grants: &serde_json::Value, name: &str) -> Resul
             Vec::<T>::deserialize(value).map_err(|error| format!("grants.{name}: {error}"))
         }
     }
-}
-
-/// Reads `grants.catalog`: `"read"` or `"write"`.
-pub(crate) fn of_catalog(grants: &serde_json::Value) -> Result<Option<Access>, String> {
-    grants
-        .get("catalog")
-        .map(|value| {
-            Access::deserialize(value).map_err(|_| {
-                format!("grants.catalog: expected \"read\" or \"write\", found {value}")
-            })
-        })
-        .transpose()
 }
 
 #[cfg(test)]
@@ -180,6 +198,23 @@ mod tests {
     }
 
     #[test]
+    fn a_catalog_grant_is_for_all_namespaces_or_for_one() {
+        let all = Grants::of_catalog(&json!({"catalog": "read"})).expect("valid grants");
+        assert!(all.allow("sales", Access::Read));
+        assert!(!all.allow("sales", Access::ReadWrite));
+        let some = Grants::of_catalog(&json!({"catalog": [
+            {"namespace": "sales", "access": "read"},
+            {"namespace": "tmp_*", "access": "write"},
+        ]}))
+        .expect("valid grants");
+        assert!(some.allow("sales", Access::Read));
+        assert!(!some.allow("sales", Access::ReadWrite));
+        assert!(!some.allow("sales2", Access::Read));
+        assert!(some.allow("tmp_1", Access::ReadWrite));
+        assert!(!some.allow("default", Access::Read));
+    }
+
+    #[test]
     fn without_grants_nothing_is_allowed() {
         let grants = Grants::of_store(&json!({})).expect("no grants");
         assert!(!grants.allow("", Access::Read));
@@ -207,6 +242,16 @@ mod tests {
             let error = Grants::of_store(&bad).expect_err("must be refused");
             assert!(error.contains(said), "{error}");
         }
-        assert!(of_catalog(&json!({"catalog": "own"})).is_err());
+        for (bad, said) in [
+            (json!({"catalog": "own"}), "\"own\""),
+            (json!({"catalog": [{"namespace": "a"}]}), "access"),
+            (
+                json!({"catalog": [{"namespace": "", "access": "read"}]}),
+                "empty namespace",
+            ),
+        ] {
+            let error = Grants::of_catalog(&bad).expect_err("must be refused");
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

@@ -77,6 +77,13 @@ impl wit::Host for View<'_> {
         message: String,
         fields: Vec<(String, String)>,
     ) -> wasmtime::Result<()> {
+        let length = fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .fold(message.len(), usize::saturating_add);
+        if !at_level!(level, enabled!()) || !self.0.may_log(length) {
+            return Ok(());
+        }
         let plugin = self.0.plugin().name.as_str();
         let message = clip(&message);
         lakehouse_trace::enter(self.0.cause().cloned(), || {

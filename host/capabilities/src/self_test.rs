@@ -42,7 +42,7 @@ pub async fn self_test(staged: &Staged, longest: Duration) -> Option<Result<(), 
     });
     Some(match called.await {
         Ok(result) => result,
-        Err(CallError::Timeout) => Err(format!("it takes longer than {longest:?}")),
+        Err(CallError::Timeout(_)) => Err(format!("it takes longer than {longest:?}")),
         Err(error) => Err(error.to_string()),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lakehouse_runtime::PluginStatus;
+use lakehouse_runtime::{BackoffStatus, PluginStatus, Runtime};
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::Value;
@@ -119,6 +119,9 @@ pub struct View {
     deployed_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_attempt: Option<Attempt>,
+    /// Whether it is left alone for now because it kept trapping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff: Option<BackoffStatus>,
     /// What the runtime knows: generation, imports, exports, digest, limits.
     #[serde(flatten)]
     status: Value,
@@ -187,7 +190,7 @@ impl Entry {
     }
 
     /// Everything that is known of it.
-    pub fn view(&self) -> View {
+    pub fn view(&self, runtime: &Runtime) -> View {
         let now = self.now.read();
         let mut status = serde_json::to_value(&now.status).unwrap_or_default();
         match &mut status {
@@ -208,6 +211,7 @@ impl Entry {
             source,
             deployed_at,
             last_attempt: now.last_attempt.clone(),
+            backoff: runtime.backoff(&self.name),
             status,
         }
     }

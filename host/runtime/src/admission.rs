@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
 use crate::metrics::Stats;
-use crate::{CallError, Limits};
+use crate::{CallError, Clock, Limits};
 
 /// The places of one plugin.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct Admission {
     waiting: AtomicUsize,
     queue: usize,
     wait: Duration,
+    deadline: Clock,
 }
 
 /// Leaves the queue however the wait ends.
@@ -36,6 +37,7 @@ impl Admission {
             waiting: AtomicUsize::new(0),
             queue: limits.queue,
             wait: limits.queue_wait,
+            deadline: Clock::deadline(limits),
         }
     }
 
@@ -50,14 +52,22 @@ impl Admission {
             self.taken.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        let saturated = CallError::Saturated {
+        let saturated = |reason| CallError::Saturated {
+            reason,
             retry_after: Duration::from_secs(1),
         };
         let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
         if ahead >= self.queue {
-            return Err(saturated);
+            let queue = self.queue;
+            return Err(saturated(format!("`queue` of {queue} is full")));
         }
+        let too_long = || {
+            saturated(format!(
+                "none came free within `queue_wait` of {:?}",
+                self.wait
+            ))
+        };
         let begun = Instant::now();
         let patience = begun + self.wait;
         let place = timeout_at(patience.min(deadline).into(), self.places.acquire()).await;
@@ -68,9 +78,8 @@ impl Admission {
                 self.taken.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
-            Ok(Err(_)) => Err(saturated),
-            Err(_) if deadline <= patience => Err(CallError::Timeout),
-            Err(_) => Err(saturated),
+            Err(_) if deadline <= patience => Err(CallError::Timeout(self.deadline)),
+            Ok(Err(_)) | Err(_) => Err(too_long()),
         }
     }
 

@@ -171,10 +171,11 @@ impl http_body::Body for Body {
         };
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    guard.passed(data.len());
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                match guard.pass(length) {
+                    Ok(()) => Some(Ok(frame)),
+                    Err(_) => guard.failure().map(|failure| Err(failure.into())),
                 }
-                Some(Ok(frame))
             }
             Some(Err(error)) => {
                 guard.complete();
@@ -231,7 +232,8 @@ impl Default for Body {
 impl From<Failure> for BodyError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Timeout => Self::HttpResponseTimeout,
+            Failure::Timeout(_) => Self::HttpResponseTimeout,
+            Failure::TooLong(limit) => Self::HttpResponseBodySize(Some(limit)),
             Failure::Trap(_) | Failure::Cancelled => Self::HttpResponseIncomplete,
         }
     }

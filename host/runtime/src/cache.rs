@@ -7,7 +7,7 @@
 //! touched longest ago.
 
 use std::collections::HashMap;
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, DirEntry, File, FileTimes};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -18,22 +18,21 @@ use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::Artifact;
-use crate::compile::Compilers;
-
 /// Reads of the checksum.
 const BLOCK: usize = 256 << 10;
 const SUFFIX: &str = ".cwasm";
+/// How long code of another make is kept: a host of another version may want it.
+const KEEP: Duration = Duration::from_secs(24 * 3600);
 /// Age of a file half written from which on nobody writes it.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
 /// The folder of compiled code, for one engine.
-#[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
     /// Most bytes of its files.
     size: u64,
-    engine: String,
+    engine: Engine,
+    make: String,
     /// Files whose checksum was right, as they were then: each is read once.
     sound: Mutex<HashMap<PathBuf, Stamp>>,
 }
@@ -54,29 +53,21 @@ impl Cache {
         Self {
             folder: folder.to_owned(),
             size,
-            engine: format!("{:016x}", hasher.finish()),
+            engine: engine.clone(),
+            make: format!("{:016x}", hasher.finish()),
             sound: Mutex::default(),
         }
     }
 
-    /// Compiled code of a component; says whether it was there already.
+    /// Writes compiled code of this engine and reads it back, mapped. Trouble with the
+    /// folder is logged and costs the caching.
     ///
     /// # Errors
-    /// Those of compiling. Trouble with the folder is logged and costs the caching.
-    pub(crate) fn load(
-        &self,
-        engine: &Engine,
-        compilers: &Compilers,
-        artifact: &Artifact,
-    ) -> wasmtime::Result<(Component, bool)> {
-        let digest = artifact.digest();
-        if let Some(code) = self.find(engine, digest) {
-            return Ok((code, true));
-        }
-        let code = compilers.run(|| engine.precompile_component(artifact.bytes()))?;
-        match self.write(digest, &code) {
-            Ok(path) => match open(engine, &path) {
-                Ok(component) => return Ok((component, false)),
+    /// If it cannot be used even from memory.
+    pub(crate) fn keep(&self, digest: &str, code: &[u8]) -> wasmtime::Result<Component> {
+        match self.write(digest, code) {
+            Ok(path) => match open(&self.engine, &path) {
+                Ok(component) => return Ok(component),
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "compiled code cannot be read back");
                 }
@@ -86,12 +77,25 @@ impl Cache {
             }
         }
         // SAFETY: the bytes were made by this engine a moment ago and never left memory.
-        let component = unsafe { Component::deserialize(engine, &code)? };
-        Ok((component, false))
+        unsafe { Component::deserialize(&self.engine, code) }
     }
 
-    fn find(&self, engine: &Engine, digest: &str) -> Option<Component> {
-        let prefix = format!("{digest}-{}-", self.engine);
+    /// Whether there is code of this component that another engine made.
+    pub(crate) fn has_other(&self, digest: &str) -> bool {
+        let own = format!("{digest}-{}-", self.make);
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return false;
+        };
+        entries.flatten().any(|entry| {
+            entry.file_name().to_str().is_some_and(|name| {
+                name.starts_with(digest) && name.ends_with(SUFFIX) && !name.starts_with(&own)
+            })
+        })
+    }
+
+    /// Compiled code of a component, if it is there and whole.
+    pub(crate) fn find(&self, digest: &str) -> Option<Component> {
+        let prefix = format!("{digest}-{}-", self.make);
         for entry in fs::read_dir(&self.folder).ok()?.flatten() {
             let name = entry.file_name();
             let Some(sum) = name
@@ -102,7 +106,7 @@ impl Cache {
             };
             let path = entry.path();
             match self.is_sound(&path, sum) {
-                Ok(true) => match open(engine, &path) {
+                Ok(true) => match open(&self.engine, &path) {
                     Ok(component) => {
                         touch(&path);
                         return Some(component);
@@ -140,16 +144,17 @@ impl Cache {
     /// Removes compiled code of a component, for whatever engine. What cannot be
     /// removed costs space alone.
     pub(crate) fn forget(&self, digest: &str) {
-        self.sweep(digest, |_| true);
+        self.sweep(digest, |_, _| true);
     }
 
     /// Writes beside and renames, so that a file is there whole or not at all. It is
     /// not flushed: one that a crash cut off is known by its checksum. Files of the
-    /// same component for other engines are left over from an upgrade.
+    /// same component for other engines are left over from an upgrade, once they are of
+    /// some age: a host of the other version may still run.
     fn write(&self, digest: &str, code: &[u8]) -> io::Result<PathBuf> {
         fs::create_dir_all(&self.folder)?;
         let sum = format!("{:08x}", crc32fast::hash(code));
-        let name = format!("{digest}-{}-{sum}{SUFFIX}", self.engine);
+        let name = format!("{digest}-{}-{sum}{SUFFIX}", self.make);
         let path = self.folder.join(&name);
         let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
         let written = (|| {
@@ -161,7 +166,7 @@ impl Cache {
             let _ = fs::remove_file(&temporary);
         }
         written?;
-        self.sweep(digest, |other| other != name);
+        self.sweep(digest, |other, file| other != name && is_old(file));
         if let Err(error) = self.prune(&path) {
             tracing::warn!(folder = %self.folder.display(), %error, "compiled code is not pruned");
         }
@@ -169,10 +174,10 @@ impl Cache {
     }
 
     /// Removes those files of a component that are to go.
-    fn sweep(&self, digest: &str, goes: impl Fn(&str) -> bool) {
+    fn sweep(&self, digest: &str, goes: impl Fn(&str, &DirEntry) -> bool) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let stale = entry.file_name().to_str().is_some_and(|name| {
-                name.starts_with(digest) && name.ends_with(SUFFIX) && goes(name)
+                name.starts_with(digest) && name.ends_with(SUFFIX) && goes(name, &entry)
             });
             if stale {
                 self.sound.lock().remove(&entry.path());
@@ -234,6 +239,13 @@ fn touch(path: &Path) {
     if let Err(error) = touched {
         tracing::debug!(path = %path.display(), %error, "the use of compiled code is not noted");
     }
+}
+
+/// Whether a file was written long enough ago that no other host may want it.
+fn is_old(file: &DirEntry) -> bool {
+    let written = file.metadata().and_then(|metadata| metadata.modified());
+    let age = written.ok().and_then(|written| written.elapsed().ok());
+    age.is_some_and(|age| age > KEEP)
 }
 
 fn open(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {

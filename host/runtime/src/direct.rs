@@ -7,63 +7,61 @@
 //! [`worker`](crate::worker)s.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Weak};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::task::AtomicWaker;
 use http_body::Body as _;
 use parking_lot::Mutex;
-use tokio::time::Sleep;
-use wasmtime::Store;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
-use crate::body::{Body, Guest, Running};
+use crate::body::{Body, Running};
+use crate::clock::{Clock, Spent, bounded};
+use crate::lane::Mobile;
 use crate::plugin::Shared;
-use crate::state::{CallContext, State, new_store};
+use crate::shelf::{Shelf, Warm};
+use crate::state::{State, new_store};
 use crate::ticket::{Failure, Guard, Ticket};
 use crate::{CallError, trap};
 
-/// What a guest hands over as its answer's head.
-type Head = Arc<Mutex<Option<Result<http::Response<WasiBody>, ErrorCode>>>>;
-
-/// An instance and what it has done so far.
-struct Warm {
-    store: Store<State>,
-    proxy: Proxy,
-    served: u32,
-    since: Instant,
-}
-
+/// What a guest tells whoever brought its request.
 #[derive(Default)]
-struct Shelf {
-    idle: Vec<Warm>,
-    /// A task looks after those that idle too long.
-    swept: bool,
+struct Word {
+    /// The head of its answer.
+    head: Mutex<Option<Result<http::Response<WasiBody>, ErrorCode>>>,
+    /// To be woken for it, if the guest runs elsewhere.
+    caller: AtomicWaker,
+    /// It computes for long.
+    heavy: Arc<AtomicBool>,
 }
 
 /// The instances of one plugin that answer requests.
 pub(crate) struct Direct {
     shared: Arc<Shared>,
     pre: ProxyPre<State>,
-    shelf: Mutex<Shelf>,
+    pub(crate) shelf: Arc<Shelf<Proxy>>,
 }
 
 impl Direct {
     pub(crate) fn new(shared: Arc<Shared>, pre: ProxyPre<State>) -> Self {
         Self {
+            shelf: Arc::new(Shelf::new(Arc::clone(&shared))),
             shared,
             pre,
-            shelf: Mutex::default(),
         }
     }
 
-    /// Lets go of idle instances.
-    pub(crate) fn clear(&self) {
-        let idle = std::mem::take(&mut self.shelf.lock().idle);
-        drop(idle);
+    /// Makes the instances that are missing of those that are to be there always.
+    pub(crate) async fn fill(&self) -> wasmtime::Result<()> {
+        while self.shelf.missing() > 0 {
+            self.shelf.keep(self.make().await?);
+        }
+        Ok(())
     }
 
     /// Answers a request. Dropping the future or the answer's body stops the guest.
@@ -73,12 +71,19 @@ impl Direct {
         mut guard: Guard,
         request: http::Request<WasiBody>,
     ) -> Result<http::Response<Body>, CallError> {
-        let head = Head::default();
-        let mut guest: Guest<Result<(), CallError>> =
-            Box::pin(Arc::clone(self).serve(Arc::clone(&ticket), request, Arc::clone(&head)));
+        let word = Arc::<Word>::default();
+        let serving = Arc::clone(self).serve(Arc::clone(&ticket), request, Arc::clone(&word));
+        let mut guest = Mobile::new(
+            Box::pin(serving),
+            Arc::clone(&word.heavy),
+            self.shared.lane.clone(),
+        );
         let (answer, running) = poll_fn(|cx| {
-            let ended = guest.as_mut().poll(cx);
-            match (head.lock().take(), ended) {
+            let ended = Pin::new(&mut guest).poll(cx);
+            if guest.has_moved() {
+                word.caller.register(cx.waker());
+            }
+            match (word.head.lock().take(), ended) {
                 (Some(answer), ended) => Poll::Ready((Ok(answer), ended.is_pending())),
                 (None, Poll::Ready(Err(error))) => Poll::Ready((Err(error), false)),
                 (None, Poll::Ready(Ok(()))) => {
@@ -99,7 +104,7 @@ impl Direct {
                 return Err(error);
             }
         };
-        guard.expect(&head.headers);
+        guard.expect(&head.headers)?;
         let mut ahead = None;
         let mut running = running.then_some(guest);
         if let Some(guest) = &mut running {
@@ -109,7 +114,7 @@ impl Direct {
                 if let Poll::Ready(read) = Pin::new(&mut body).poll_frame(cx) {
                     ahead = Some(read);
                 }
-                Poll::Ready(guest.as_mut().poll(cx).is_ready())
+                Poll::Ready(Pin::new(&mut *guest).poll(cx).is_ready())
             })
             .await;
             if ended {
@@ -126,7 +131,8 @@ impl Direct {
             let guest = Box::pin(async move { drop(guest.await) });
             Running::new(guest, deadline, move || {
                 if let Some(ticket) = ticket.upgrade() {
-                    direct.timed_out(&ticket);
+                    let clock = Clock::deadline(&direct.shared.spec.limits);
+                    direct.timed_out(&ticket, clock);
                 }
             })
         });
@@ -139,150 +145,112 @@ impl Direct {
         self: Arc<Self>,
         ticket: Arc<Ticket>,
         request: http::Request<WasiBody>,
-        head: Head,
+        word: Arc<Word>,
     ) -> Result<(), CallError> {
-        let mut warm = match self.take() {
+        let shared = &*self.shared;
+        let limits = &shared.spec.limits;
+        let heavy = Arc::clone(&word.heavy);
+        let mut spent = Spent::new(&shared.stats).telling(&heavy);
+        let mut warm = match self.shelf.take() {
             Some(warm) => warm,
-            None => within(ticket.deadline, self.make())
+            None => bounded(limits, ticket.deadline, &mut spent, self.make())
                 .await
-                .ok_or_else(|| self.timed_out(&ticket))?
-                .map_err(|error| self.no_room(&ticket, &error))?,
+                .map_err(|clock| self.timed_out(&ticket, clock))?
+                .map_err(|error| self.no_room(Some(&ticket), &error))?,
         };
-        let _busy = self.shared.stats.busy();
+        // However this ends, the instance may be gone then.
+        let _refill = Refill(&self);
+        let _busy = shared.stats.busy();
         warm.store.data_mut().set_context(ticket.context());
-        within(ticket.deadline, warm.answer(request, head))
+        let answered = answer(&mut warm, request, word);
+        bounded(limits, ticket.deadline, &mut spent, answered)
             .await
-            .ok_or_else(|| self.timed_out(&ticket))?
-            .map_err(|error| self.trapped(&ticket, &error))?;
-        self.put(warm);
+            .map_err(|clock| self.timed_out(&ticket, clock))?
+            .map_err(|error| {
+                let text = trap::describe_in(&error, warm.store.data());
+                self.trapped(&ticket, trap::Kind::of(&error), text)
+            })?;
+        shared.backoff.succeeded();
+        self.shelf.put(warm);
         Ok(())
     }
 
-    fn take(&self) -> Option<Warm> {
-        self.shelf.lock().idle.pop()
-    }
-
-    async fn make(&self) -> wasmtime::Result<Warm> {
+    async fn make(&self) -> wasmtime::Result<Warm<Proxy>> {
         let mut store = new_store(&self.shared)?;
         let proxy = self.pre.instantiate_async(&mut store).await?;
-        Ok(Warm {
-            store,
-            proxy,
-            served: 0,
-            since: Instant::now(),
-        })
+        Ok(self.shelf.warm(store, proxy))
     }
 
-    fn put(self: &Arc<Self>, mut warm: Warm) {
-        warm.served += 1;
-        if warm.served >= self.shared.spec.limits.reuse {
-            return;
+    fn timed_out(&self, ticket: &Ticket, clock: Clock) -> CallError {
+        // Its own clock and the watchdog may both find it.
+        if ticket.fail(Failure::Timeout(clock)) {
+            let plugin = self.shared.spec.name.as_str();
+            ticket.enter(|| tracing::warn!(plugin, "stopped: its {clock} is over"));
+            self.shared.stats.timeout();
         }
-        warm.store.data_mut().set_context(CallContext::default());
-        warm.since = Instant::now();
-        let mut shelf = self.shelf.lock();
-        // Under the lock: `clear` comes after the plugin was closed and takes it too.
-        if self.shared.is_closed() {
-            drop(shelf);
-            return;
-        }
-        shelf.idle.push(warm);
-        if !shelf.swept {
-            shelf.swept = true;
-            let idle = self.shared.spec.limits.idle;
-            tokio::spawn(sweep(Arc::downgrade(self), idle));
-        }
+        CallError::Timeout(clock)
     }
 
-    fn timed_out(&self, ticket: &Ticket) -> CallError {
+    fn trapped(&self, ticket: &Ticket, kind: trap::Kind, trap: String) -> CallError {
         let plugin = self.shared.spec.name.as_str();
-        let limit = self.shared.spec.limits.deadline;
-        ticket.enter(|| tracing::warn!(plugin, ?limit, "stopped at its deadline"));
-        self.shared.stats.timeout();
-        ticket.fail(Failure::Timeout);
-        CallError::Timeout
-    }
-
-    fn trapped(&self, ticket: &Ticket, error: &wasmtime::Error) -> CallError {
-        let plugin = self.shared.spec.name.as_str();
-        let trap = trap::describe(error);
         ticket.enter(|| tracing::error!(plugin, trap, "trapped"));
-        self.shared.stats.trap(trap::Kind::of(error));
+        self.shared.trapped(kind, &trap);
         ticket.fail(Failure::Trap(trap.clone()));
         CallError::Trapped(trap)
     }
 
     /// An instance could be made when the plugin was loaded: what is missing is room.
-    fn no_room(&self, ticket: &Ticket, error: &wasmtime::Error) -> CallError {
+    fn no_room(&self, ticket: Option<&Ticket>, error: &wasmtime::Error) -> CallError {
         let plugin = self.shared.spec.name.as_str();
-        let error = format!("{error:#}");
-        ticket.enter(|| tracing::error!(plugin, error, "no instance"));
+        let reason = format!("{error:#}");
+        let tell = || tracing::error!(plugin, reason, "no instance");
+        match ticket {
+            Some(ticket) => ticket.enter(tell),
+            None => tell(),
+        }
         self.shared.stats.rejected();
         CallError::Saturated {
+            reason,
             retry_after: Duration::from_secs(1),
         }
     }
 }
 
-impl Warm {
-    async fn answer(
-        &mut self,
-        request: http::Request<WasiBody>,
-        head: Head,
-    ) -> wasmtime::Result<()> {
-        let mut http = self.store.data_mut().http();
-        let request = http.new_incoming_request(Scheme::Http, request)?;
-        let out = http.new_response_outparam_from_callback(move |answer| {
-            *head.lock() = Some(answer);
-        })?;
-        self.proxy
-            .wasi_http_incoming_handler()
-            .call_handle(&mut self.store, request, out)
-            .await
-    }
-}
+/// Replaces an instance that is gone when this drops, if it is to be there always.
+struct Refill<'a>(&'a Arc<Direct>);
 
-/// The future's output unless `deadline` comes first. Also ends one that is always
-/// ready to go on, as a guest that spins is; and most are through before a timer is
-/// needed.
-async fn within<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut alarm: Option<Pin<Box<Sleep>>> = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
+impl Drop for Refill<'_> {
+    fn drop(&mut self) {
+        let direct = self.0;
+        if direct.shared.spec.limits.min_pool == 0 {
+            return;
         }
-        let alarm =
-            alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        match alarm.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending if Instant::now() >= deadline => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
-
-/// Drops instances that have idled for too long, until none is left.
-async fn sweep(direct: Weak<Direct>, idle: Duration) {
-    loop {
-        tokio::time::sleep(idle).await;
-        let Some(direct) = direct.upgrade() else {
+        // Without a runtime the process is about to end.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let old: Vec<Warm> = {
-            let mut shelf = direct.shelf.lock();
-            let old = shelf
-                .idle
-                .extract_if(.., |warm| warm.since.elapsed() >= idle)
-                .collect();
-            if shelf.idle.is_empty() {
-                shelf.swept = false;
-                drop(shelf);
-                return;
+        let direct = Arc::clone(direct);
+        runtime.spawn(async move {
+            if let Err(error) = direct.fill().await {
+                direct.no_room(None, &error);
             }
-            old
-        };
-        drop(old);
+        });
     }
+}
+
+async fn answer(
+    warm: &mut Warm<Proxy>,
+    request: http::Request<WasiBody>,
+    word: Arc<Word>,
+) -> wasmtime::Result<()> {
+    let mut http = warm.store.data_mut().http();
+    let request = http.new_incoming_request(Scheme::Http, request)?;
+    let out = http.new_response_outparam_from_callback(move |answer| {
+        *word.head.lock() = Some(answer);
+        word.caller.wake();
+    })?;
+    warm.instance
+        .wasi_http_incoming_handler()
+        .call_handle(&mut warm.store, request, out)
+        .await
 }

@@ -1,8 +1,10 @@
-//! The WebAssembly engine: what guests may use, where their memory lies, and the tick
-//! on which they give way.
+//! A WebAssembly engine: what guests may use, where their memory lies, and the tick on
+//! which they give way.
 
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
     WasmBacktraceDetails,
@@ -19,9 +21,23 @@ const KEEP_MEMORY: usize = 128 << 10;
 /// The same for a table.
 const KEEP_TABLE: usize = 16 << 10;
 
-/// An engine with its tick.
-pub(crate) fn engine(config: &RuntimeConfig) -> Result<Engine, Error> {
-    let mut settings = settings(config);
+/// What the calls of an engine's components may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// Return before the next begins, as in components of WASI 0.2.
+    InTurn,
+    /// Wait side by side, as in components of WASI 0.3. The engine keeps a task for
+    /// every call over the boundary then, whether it waits or not.
+    SideBySide,
+}
+
+/// An engine that ticks.
+pub(crate) fn engine(
+    config: &RuntimeConfig,
+    calls: Calls,
+    ticker: &Ticker,
+) -> Result<Engine, Error> {
+    let mut settings = settings(config, calls);
     settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     let engine = match Engine::new(&settings) {
         Ok(engine) => engine,
@@ -34,15 +50,17 @@ pub(crate) fn engine(config: &RuntimeConfig) -> Result<Engine, Error> {
             Engine::new(&settings).map_err(|error| Error::Engine(format!("{error:#}")))?
         }
     };
-    tick(engine.weak(), config.tick)?;
+    ticker.add(engine.weak());
     Ok(engine)
 }
 
-fn settings(config: &RuntimeConfig) -> Config {
+fn settings(config: &RuntimeConfig, calls: Calls) -> Config {
+    let side_by_side = calls == Calls::SideBySide;
     let mut settings = Config::new();
     settings
         .wasm_component_model(true)
-        .wasm_component_model_async(true)
+        .wasm_component_model_async(side_by_side)
+        .concurrency_support(side_by_side)
         .wasm_simd(true)
         .wasm_wide_arithmetic(true)
         .epoch_interruption(true)
@@ -75,19 +93,47 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
     pool
 }
 
-/// Starts the engine's one ticking thread, which ends with the engine.
-fn tick(engine: EngineWeak, every: Duration) -> Result<(), Error> {
-    std::thread::Builder::new()
-        .name("plugin-tick".to_owned())
-        .spawn(move || {
-            loop {
-                std::thread::sleep(every);
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => break,
+/// The one thread on whose tick the guests of all engines give way. It ends with the
+/// last engine.
+#[derive(Clone)]
+pub(crate) struct Ticker(Arc<Mutex<Vec<EngineWeak>>>);
+
+impl Ticker {
+    /// Starts the thread.
+    pub(crate) fn new(every: Duration) -> Result<Self, Error> {
+        let engines = Arc::new(Mutex::new(Vec::new()));
+        let ticking = Arc::downgrade(&engines);
+        std::thread::Builder::new()
+            .name("plugin-tick".to_owned())
+            .spawn(move || {
+                let mut alive = Vec::new();
+                loop {
+                    std::thread::sleep(every);
+                    if !tick(&ticking, &mut alive) {
+                        break;
+                    }
                 }
-            }
-        })
-        .map(drop)
-        .map_err(|error| Error::Engine(format!("no thread for the tick: {error}")))
+            })
+            .map_err(|error| Error::Engine(format!("no thread for the tick: {error}")))?;
+        Ok(Self(engines))
+    }
+
+    fn add(&self, engine: EngineWeak) {
+        self.0.lock().push(engine);
+    }
+}
+
+/// Ticks all engines; `last` is those of the time before. False when there will be none
+/// any more: the runtime is gone and no guest is left either.
+fn tick(ticking: &Weak<Mutex<Vec<EngineWeak>>>, last: &mut Vec<EngineWeak>) -> bool {
+    let runtime = ticking.upgrade();
+    if let Some(engines) = &runtime {
+        last.clone_from(&engines.lock());
+    }
+    let mut alive = false;
+    for engine in last.iter().filter_map(EngineWeak::upgrade) {
+        engine.increment_epoch();
+        alive = true;
+    }
+    alive || runtime.is_some()
 }

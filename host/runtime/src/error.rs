@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::PluginStatus;
+use crate::{Clock, PluginStatus};
 
 /// The runtime could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -72,18 +72,28 @@ pub enum CallError {
         /// When another try may succeed.
         retry_after: Duration,
     },
-    /// All its instances are busy and the queue is full, or the wait was too long.
-    #[error("all instances are busy")]
+    /// All its instances are busy and the queue is full, or the wait was too long, or
+    /// the host has no room for one more.
+    #[error("all instances are busy: {reason}")]
     Saturated {
+        /// The limit that was met, with its name.
+        reason: String,
         /// When another try may succeed.
         retry_after: Duration,
     },
     /// The call may not be made: it would go in a circle or too deep, or is not granted.
     #[error("{0}")]
     Refused(String),
-    /// The deadline passed.
-    #[error("the plugin took longer than it may")]
-    Timeout,
+    /// One of the plugin's clocks ran out.
+    #[error("the plugin took longer than it may: its {0} is over")]
+    Timeout(Clock),
+    /// The answer has more bytes than the plugin may send, which shows before the first
+    /// of them was sent.
+    #[error("the plugin's answer is longer than its `max_response` of {limit} bytes")]
+    TooLong {
+        /// Bytes that it may send.
+        limit: u64,
+    },
     /// The guest trapped, or answered with an error instead of a response.
     #[error("the plugin failed: {0}")]
     Trapped(String),

@@ -1,16 +1,18 @@
 //! What a guest may do with `wasi:http` beside answering.
 
-use http_body_util::combinators::UnsyncBoxBody;
+use std::sync::Arc;
+
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::plugin::Shared;
 
 type Sent = (
     http::Response<WasiBody>,
     Box<dyn Future<Output = Result<(), Error>> + Send>,
 );
 
-/// Refuses outgoing requests: there is no grant for them.
-#[derive(Debug)]
-pub(crate) struct Hooks;
+/// Sends the requests that the plugin is granted, and refuses the others.
+pub(crate) struct Hooks(pub(crate) Arc<Shared>);
 
 impl WasiHttpHooks for Hooks {
     fn is_forbidden_header(&mut self, name: &http::HeaderName) -> bool {
@@ -29,11 +31,28 @@ impl WasiHttpHooks for Hooks {
 
     fn send_request(
         &mut self,
-        request: http::Request<UnsyncBoxBody<bytes::Bytes, Error>>,
-        _options: Option<RequestOptions>,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
-        tracing::debug!(uri = %request.uri(), "a plugin's outgoing request was refused");
-        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+        let plugin = &self.0;
+        let authority = request.uri().authority().cloned();
+        match plugin.given.outbound.send(request, options) {
+            Ok(answer) => Box::new(async move {
+                // The client looks after the connection by itself.
+                let done: Sent = (answer.await?, Box::new(std::future::ready(Ok(()))));
+                Ok(done)
+            }),
+            Err(error) => {
+                let plugin = plugin.spec.name.as_str();
+                let authority = authority.as_ref().map(|authority| authority.as_str());
+                tracing::warn!(
+                    plugin,
+                    authority,
+                    "an outgoing request was refused: `grants.http` does not cover it"
+                );
+                Box::new(std::future::ready(Err(error)))
+            }
+        }
     }
 }

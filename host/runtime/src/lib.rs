@@ -16,29 +16,38 @@
 //!   epoch tick, and the store of one that is over its time is dropped.
 //! - A caller that goes away takes its guest with it.
 //! - Memory is bounded for each instance and over all of them; a refused growth is a
-//!   failed `memory.grow` in the guest.
+//!   failed `memory.grow` in the guest. What else a guest can take up has a limit too
+//!   ([`Limits`]), and whoever meets one is told its name.
+//! - A plugin that does nothing but trap is left alone for longer and longer.
 
 mod admission;
 mod artifact;
+mod backoff;
 mod body;
 mod cache;
 mod callers;
 mod capability;
 mod check;
+mod clock;
 mod compile;
 mod direct;
 mod engine;
+mod engines;
 mod error;
 mod hooks;
 mod inspect;
+mod lane;
 mod limiter;
 mod load;
 mod metrics;
+mod outbound;
 mod output;
 mod peer;
 mod plugin;
 mod pool;
+mod quota;
 mod runtime;
+mod shelf;
 mod spec;
 mod staged;
 mod state;
@@ -46,13 +55,16 @@ mod status;
 mod ticket;
 mod trap;
 mod trial;
+mod variable;
 mod version;
 mod worker;
 
 pub use artifact::Artifact;
+pub use backoff::BackoffStatus;
 pub use body::{Body, BodyError};
 pub use callers::Callers;
 pub use capability::{Capability, Extensions};
+pub use clock::Clock;
 pub use error::{CallError, Error, Refusal, Step};
 pub use inspect::{Import, Inspection, Provider};
 pub use lakehouse_trace::Cause;
@@ -63,3 +75,4 @@ pub use staged::{Retired, Staged, Swapped, Watch};
 pub use state::{CallContext, State};
 pub use status::{PluginState, PluginStatus};
 pub use trial::Verdict;
+pub use variable::Variable;

@@ -11,11 +11,15 @@ use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
 use crate::check::{self, Interfaces};
+use crate::clock::{Clock, Spent, bounded};
+use crate::engines::{Compiled, Side};
 use crate::metrics::Stats;
+use crate::outbound::Outbound;
 use crate::peer::{self, GRANT, Grant};
-use crate::plugin::{Handler, Plugin, Shared};
+use crate::plugin::{Given, Handler, Plugin, Shared};
 use crate::runtime::Inner;
 use crate::state::{State, new_store};
+use crate::variable::read_all;
 use crate::{
     Artifact, Extensions, PluginSpec, PluginState, PluginStatus, Refusal, Staged, Step, trap,
 };
@@ -62,8 +66,12 @@ pub(crate) async fn stage(
     status.load_ms = millis(begun.elapsed().as_millis());
     match tried {
         Ok(built) => {
-            status.state = PluginState::Serving;
             let plugin = Plugin::new(built.shared, built.handler, built.pre, built.gone);
+            if let Err(error) = plugin.warm_up().await {
+                let reason = format!("cannot keep `min_pool` instances: {error:#}");
+                return Err(Refusal::new(Step::Start, reason, status));
+            }
+            status.state = PluginState::Serving;
             Ok(Staged {
                 plugin: Arc::new(plugin),
                 status,
@@ -90,22 +98,26 @@ fn build(
     status: &mut PluginStatus,
 ) -> Result<Built, (Step, String)> {
     check::file(artifact.bytes()).map_err(|reason| (Step::Validate, reason))?;
-    let engine = &runtime.engine;
-    let (component, cached) = runtime
-        .cache
-        .load(engine, &runtime.compilers, artifact)
+    let Compiled {
+        component,
+        side,
+        cached,
+    } = runtime
+        .engines
+        .compile(&runtime.compilers, artifact)
         .map_err(|error| {
             let reason = check::compile_error(&error, artifact.bytes().len());
             (Step::Compile, reason)
         })?;
     status.cached = cached;
+    let engine = &side.engine;
 
     let interfaces = Interfaces::of(&component, engine);
     status.imports.clone_from(&interfaces.imports);
     status.exports.clone_from(&interfaces.exports);
     status.http = interfaces.http();
-    let (pre, proxy, extensions) =
-        link(runtime, &spec, &component, &interfaces).map_err(|reason| (Step::Link, reason))?;
+    let (pre, proxy, given) = link(runtime, &side, &spec, &component, &interfaces)
+        .map_err(|reason| (Step::Link, reason))?;
     if let (Some(scratch), true) = (&spec.scratch, first) {
         empty(scratch).map_err(|error| {
             let folder = scratch.display();
@@ -114,11 +126,14 @@ fn build(
         })?;
     }
     let (here, gone) = oneshot::channel();
+    let lane = runtime.lane.handle();
+    let lane = lane.ok_or((Step::Start, "the host is shutting down".to_owned()))?;
     let shared = Arc::new(Shared::new(
         spec,
         engine.clone(),
         Arc::clone(&runtime.budget),
-        extensions,
+        lane,
+        given,
         stats,
         here,
     ));
@@ -131,11 +146,12 @@ fn build(
     })
 }
 
-type Linked = (InstancePre<State>, Option<ProxyPre<State>>, Extensions);
+type Linked = (InstancePre<State>, Option<ProxyPre<State>>, Given);
 
 /// Connects what the component imports, as far as it is granted.
 fn link(
     runtime: &Arc<Inner>,
+    side: &Side,
     spec: &PluginSpec,
     component: &Component,
     interfaces: &Interfaces,
@@ -148,7 +164,10 @@ fn link(
     };
     interfaces.check(&spec.name, &runtime.capabilities, granted)?;
 
-    let mut linker = runtime.linker.clone();
+    let outbound = Outbound::new(&spec.grants)?;
+    let variables = read_all("config", &spec.config)?;
+    let environment = read_all("env", &spec.env)?;
+    let mut linker = side.linker.clone();
     let mut extensions = Extensions::default();
     for capability in &runtime.capabilities {
         if capability.needs_grant() && !granted(capability.name()) {
@@ -181,24 +200,31 @@ fn link(
     }
     .transpose()
     .map_err(|error| format!("its HTTP handler is not the standard one: {error:#}"))?;
-    Ok((pre, proxy, extensions))
+    let given = Given {
+        extensions,
+        outbound,
+        variables: variables.into_iter().collect(),
+        environment,
+    };
+    Ok((pre, proxy, given))
 }
 
 /// Makes one instance, so that one that cannot start is found now.
 async fn try_out(built: &Built, longest: Duration) -> Result<(), String> {
-    let limits = &built.shared.spec.limits;
-    let mut store = new_store(&built.shared).map_err(|error| format!("cannot start: {error:#}"))?;
-    let started = built.pre.instantiate_async(&mut store);
-    let started = tokio::time::timeout(longest, started).await;
-    match started {
+    let shared = &built.shared;
+    let mut limits = shared.spec.limits.clone();
+    limits.deadline = longest;
+    let mut store = new_store(shared).map_err(|error| format!("cannot start: {error:#}"))?;
+    let mut spent = Spent::new(&shared.stats);
+    let starts = built.pre.instantiate_async(&mut store);
+    match bounded(&limits, Instant::now() + longest, &mut spent, starts).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) if error.to_string().contains("memory") => Err(format!(
-            "cannot start within its memory limit of {} bytes: {}",
-            limits.memory,
-            trap::describe(&error)
-        )),
-        Ok(Err(error)) => Err(format!("cannot start: {}", trap::describe(&error))),
-        Err(_) => Err(format!("does not start within {longest:?}")),
+        Ok(Err(error)) => {
+            let trap = trap::describe_in(&error, store.data());
+            Err(format!("cannot start: {trap}"))
+        }
+        Err(clock @ Clock::Cpu(_)) => Err(format!("does not start within its {clock}")),
+        Err(Clock::Deadline(longest)) => Err(format!("does not start within {longest:?}")),
     }
 }
 
@@ -213,11 +239,10 @@ fn grants<'a>(
         _ => return Err("grants is not a table".to_owned()),
     };
     let names = || {
-        runtime
-            .capabilities
-            .iter()
+        let capabilities = runtime.capabilities.iter();
+        capabilities
             .map(|capability| capability.name())
-            .chain([GRANT])
+            .chain([GRANT, "http"])
     };
     match grants
         .keys()
@@ -251,6 +276,9 @@ pub(crate) fn blank(spec: &PluginSpec) -> PluginStatus {
         name: spec.name.clone(),
         generation: spec.generation,
         path: spec.path.display().to_string(),
+        grants: spec.grants.clone(),
+        config: spec.config.keys().cloned().collect(),
+        env: spec.env.keys().cloned().collect(),
         memory_limit: spec.limits.memory,
         deadline_ms: millis(spec.limits.deadline.as_millis()),
         concurrency: spec.limits.concurrency,

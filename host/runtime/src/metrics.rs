@@ -75,6 +75,10 @@ pub struct PluginMetrics {
     pub instantiations: u64,
     /// The most bytes of linear memory that one instance ever held.
     pub memory_peak: u64,
+    /// Seconds of processor time that guests computed.
+    pub cpu_seconds: f64,
+    /// Whether it is left alone for now, because it kept trapping.
+    pub backing_off: bool,
     /// Seconds of all finished HTTP requests, from arrival to the end of the body.
     pub latency_sum: f64,
     /// Finished HTTP requests.
@@ -99,6 +103,7 @@ pub(crate) struct Stats {
     busy: AtomicU64,
     memory_peak: AtomicU64,
     instantiations: AtomicU64,
+    computed: AtomicU64,
     nanoseconds: AtomicU64,
     buckets: [AtomicU64; LATENCY_BUCKETS.len() + 1],
 }
@@ -160,6 +165,10 @@ impl Stats {
         self.instances.fetch_sub(1, Relaxed);
     }
 
+    pub(crate) fn computed(&self, time: Duration) {
+        self.computed.fetch_add(nanoseconds(time), Relaxed);
+    }
+
     pub(crate) fn finished(&self, took: Duration) {
         let nanoseconds = nanoseconds(took);
         self.nanoseconds.fetch_add(nanoseconds, Relaxed);
@@ -169,7 +178,13 @@ impl Stats {
 
     /// What was counted, of a plugin with so many requests and calls under way, and so
     /// many of these waiting.
-    pub(crate) fn read(&self, plugin: &str, in_flight: u64, waiting: u64) -> PluginMetrics {
+    pub(crate) fn read(
+        &self,
+        plugin: &str,
+        in_flight: u64,
+        waiting: u64,
+        backing_off: bool,
+    ) -> PluginMetrics {
         let mut count = 0;
         let mut latency_buckets: Vec<u64> = self
             .buckets
@@ -202,7 +217,9 @@ impl Stats {
             instances: self.instances.load(Relaxed),
             instantiations: self.instantiations.load(Relaxed),
             memory_peak: self.memory_peak.load(Relaxed),
-            latency_sum: Duration::from_nanos(self.nanoseconds.load(Relaxed)).as_secs_f64(),
+            cpu_seconds: seconds(&self.computed),
+            backing_off,
+            latency_sum: seconds(&self.nanoseconds),
             latency_count: count,
             latency_buckets,
         }
@@ -221,4 +238,8 @@ impl Drop for Busy {
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn seconds(nanoseconds: &AtomicU64) -> f64 {
+    Duration::from_nanos(nanoseconds.load(Relaxed)).as_secs_f64()
 }

@@ -13,6 +13,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::plugin::Shared;
+use crate::quota::Quota;
 
 /// Bytes of a line; a longer one is logged in pieces.
 const LINE: usize = 4096;
@@ -29,6 +30,7 @@ pub(crate) enum Stream {
 /// Both streams of one instance.
 pub(crate) struct Outputs {
     plugin: Arc<Shared>,
+    quota: Arc<Quota>,
     lines: Mutex<Lines>,
 }
 
@@ -41,9 +43,10 @@ struct Lines {
 }
 
 impl Outputs {
-    pub(crate) fn new(plugin: Arc<Shared>) -> Arc<Self> {
+    pub(crate) fn new(plugin: Arc<Shared>, quota: Arc<Quota>) -> Arc<Self> {
         Arc::new(Self {
             plugin,
+            quota,
             lines: Mutex::default(),
         })
     }
@@ -104,9 +107,14 @@ impl Outputs {
             return;
         }
         let plugin = self.plugin.spec.name.as_str();
-        lakehouse_trace::enter(cause.cloned(), || match stream {
-            Stream::Out => tracing::info!(plugin, stream = "stdout", "{line}"),
-            Stream::Err => tracing::warn!(plugin, stream = "stderr", "{line}"),
+        lakehouse_trace::enter(cause.cloned(), || {
+            if !self.quota.take(line.len(), plugin) {
+                return;
+            }
+            match stream {
+                Stream::Out => tracing::info!(plugin, stream = "stdout", "{line}"),
+                Stream::Err => tracing::warn!(plugin, stream = "stderr", "{line}"),
+            }
         });
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lakehouse_trace::{Kind, Span};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::InstancePre;
@@ -13,9 +14,11 @@ use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, ProxyPre};
 
 use crate::admission::Admission;
+use crate::backoff::Backoff;
 use crate::direct::Direct;
 use crate::limiter::Budget;
 use crate::metrics::Stats;
+use crate::outbound::Outbound;
 use crate::peer::Exports;
 use crate::pool::Pool;
 use crate::state::State;
@@ -27,14 +30,26 @@ use crate::{Body, CallError, Cause, Extensions, PluginSpec, trap};
 /// How long a caller waits to be told why its worker ended, which is there at once.
 const POST_MORTEM: Duration = Duration::from_secs(1);
 
+/// What a plugin was given, read from its grants and settings.
+pub(crate) struct Given {
+    /// By capabilities.
+    pub(crate) extensions: Extensions,
+    /// To send requests to.
+    pub(crate) outbound: Outbound,
+    /// To read through `wasi:config`.
+    pub(crate) variables: WasiConfigVariables,
+    /// For its environment.
+    pub(crate) environment: Vec<(String, String)>,
+}
+
 /// What all instances of a plugin share.
 pub(crate) struct Shared {
     pub(crate) spec: PluginSpec,
     pub(crate) engine: Engine,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) extensions: Extensions,
-    pub(crate) variables: WasiConfigVariables,
-    pub(crate) environment: Vec<(String, String)>,
+    /// For guests that compute for long.
+    pub(crate) lane: Handle,
+    pub(crate) given: Given,
     pub(crate) stats: Arc<Stats>,
     /// Places of HTTP requests.
     pub(crate) requests: Admission,
@@ -43,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) calls: Admission,
     /// How its first requests went.
     pub(crate) trial: Arc<Trial>,
+    pub(crate) backoff: Backoff,
     closed: AtomicBool,
     /// Wakes workers that idle, to end.
     pub(crate) closing: Arc<Notify>,
@@ -55,24 +71,21 @@ impl Shared {
         spec: PluginSpec,
         engine: Engine,
         budget: Arc<Budget>,
-        extensions: Extensions,
+        lane: Handle,
+        given: Given,
         stats: Arc<Stats>,
         here: oneshot::Sender<()>,
     ) -> Self {
         Self {
             engine,
             budget,
-            extensions,
-            variables: spec
-                .config
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str()))
-                .collect(),
-            environment: spec.env.clone().into_iter().collect(),
+            lane,
+            given,
             stats,
             requests: Admission::new(&spec.limits),
             calls: Admission::new(&spec.limits),
             trial: Arc::default(),
+            backoff: Backoff::default(),
             closed: AtomicBool::new(false),
             closing: Arc::default(),
             _here: here,
@@ -93,6 +106,15 @@ impl Shared {
     /// Requests and calls that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.requests.waiting() + self.calls.waiting()
+    }
+
+    /// Counts a trap, which may be one too many.
+    pub(crate) fn trapped(&self, kind: trap::Kind, trap: &str) {
+        self.stats.trap(kind);
+        if let Some(wait) = self.backoff.trapped(trap) {
+            let plugin = self.spec.name.as_str();
+            tracing::error!(plugin, ?wait, "it keeps trapping and is left alone for now");
+        }
     }
 
     /// Requests and calls that run or wait.
@@ -139,11 +161,19 @@ impl Plugin {
         instance: InstancePre<State>,
         gone: oneshot::Receiver<()>,
     ) -> Self {
+        let exports = Exports::of(instance.component());
+        let pool = Arc::new(Pool::new(Arc::clone(&shared), instance));
+        let idle = Arc::downgrade(&pool.shelf);
+        shared.budget.register(idle);
+        if let Some(Handler::Direct(direct)) = &handler {
+            let idle = Arc::downgrade(&direct.shelf);
+            shared.budget.register(idle);
+        }
         Self {
             handler,
-            exports: Exports::of(instance.component()),
-            pool: Arc::new(Pool::new(Arc::clone(&shared), instance)),
+            exports,
             gone: Mutex::new(Some(gone)),
+            pool,
             shared,
         }
     }
@@ -179,6 +209,10 @@ impl Plugin {
             trace.inject(request.headers_mut());
         }
         let cause = cause.within(&span);
+        shared.backoff.admit().inspect_err(|error| {
+            span.fail(|| error.to_string());
+            shared.stats.rejected();
+        })?;
         let deadline = started + shared.spec.limits.deadline;
         shared
             .requests
@@ -187,7 +221,7 @@ impl Plugin {
             .inspect_err(|error| {
                 span.fail(|| error.to_string());
                 match error {
-                    CallError::Timeout => shared.stats.timeout(),
+                    CallError::Timeout(_) => shared.stats.timeout(),
                     _ => shared.stats.rejected(),
                 }
             })?;
@@ -201,7 +235,7 @@ impl Plugin {
         };
         match handler.handle(Arc::clone(&ticket), request).await {
             Ok(response) => {
-                guard.expect(response.headers());
+                guard.expect(response.headers())?;
                 Ok(response.map(|body| Body::guarded(body, guard)))
             }
             Err(error) => {
@@ -212,11 +246,24 @@ impl Plugin {
         }
     }
 
+    /// Makes the instances that are to be ready before the first request comes. Those
+    /// of `wasi:http` 0.3 are made and kept by their workers alone.
+    ///
+    /// # Errors
+    /// If one cannot be made.
+    pub(crate) async fn warm_up(&self) -> wasmtime::Result<()> {
+        match &self.handler {
+            Some(Handler::Direct(direct)) => direct.fill().await,
+            Some(Handler::Workers(_)) => Ok(()),
+            None => self.pool.fill().await,
+        }
+    }
+
     pub(crate) fn close(&self) {
         self.shared.close();
-        self.pool.clear();
+        self.pool.shelf.clear();
         if let Some(Handler::Direct(direct)) = &self.handler {
-            direct.clear();
+            direct.shelf.clear();
         }
     }
 }
@@ -249,6 +296,7 @@ async fn post_mortem(ticket: &Ticket, error: wasmtime::Error) -> CallError {
         // It could be made when it was loaded: what is missing now is room.
         stats.rejected();
         return CallError::Saturated {
+            reason: format!("{error:#}"),
             retry_after: Duration::from_secs(1),
         };
     }
@@ -259,7 +307,8 @@ async fn post_mortem(ticket: &Ticket, error: wasmtime::Error) -> CallError {
         return CallError::Internal(format!("{error:#}"));
     }
     match ticket.failure() {
-        Some(Failure::Timeout) => CallError::Timeout,
+        Some(Failure::Timeout(clock)) => CallError::Timeout(clock),
+        Some(Failure::TooLong(limit)) => CallError::TooLong { limit },
         Some(Failure::Trap(trap)) => CallError::Trapped(trap),
         Some(Failure::Cancelled) => CallError::Internal("cancelled".to_owned()),
         None => CallError::Trapped(trap::describe(&error)),

@@ -1,38 +1,23 @@
-//! Warm instances for typed calls.
+//! Typed calls, and the warm instances for them.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use lakehouse_trace::{Kind, Span};
-use parking_lot::Mutex;
-use tokio::time::timeout_at;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, Trap, WasmBacktrace};
 
+use crate::clock::{Clock, Spent, bounded};
 use crate::plugin::Shared;
+use crate::shelf::{Shelf, Warm};
 use crate::state::{CallContext, State, new_store};
 use crate::{CallError, trap};
 
-/// An instance and what it has done so far.
-struct Warm {
-    store: Store<State>,
-    instance: Instance,
-    served: u32,
-    since: Instant,
-}
-
-#[derive(Default)]
-struct Shelf {
-    idle: Vec<Warm>,
-    /// A task looks after those that idle too long.
-    swept: bool,
-}
-
-/// The instances of one plugin that wait for a typed call.
+/// The instances of one plugin that serve typed calls.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     pre: InstancePre<State>,
-    shelf: Mutex<Shelf>,
+    pub(crate) shelf: Arc<Shelf<Instance>>,
 }
 
 /// Frees the place of a call however it ends.
@@ -47,15 +32,18 @@ impl Drop for Place<'_> {
 impl Pool {
     pub(crate) fn new(shared: Arc<Shared>, pre: InstancePre<State>) -> Self {
         Self {
+            shelf: Arc::new(Shelf::new(Arc::clone(&shared))),
             shared,
             pre,
-            shelf: Mutex::default(),
         }
     }
 
-    pub(crate) fn clear(&self) {
-        let idle = std::mem::take(&mut self.shelf.lock().idle);
-        drop(idle);
+    /// Makes the instances that are missing of those that are to be there always.
+    pub(crate) async fn fill(&self) -> wasmtime::Result<()> {
+        while self.shelf.missing() > 0 {
+            self.shelf.keep(self.make().await?);
+        }
+        Ok(())
     }
 
     /// Runs `f` with an instance, the one used last or a new one.
@@ -87,115 +75,73 @@ impl Pool {
     {
         let shared = &*self.shared;
         context.callers.admit(&shared.spec.name)?;
-        let own = Instant::now() + shared.spec.limits.deadline;
+        let limits = &shared.spec.limits;
+        let own = Instant::now() + limits.deadline;
         let deadline = context.deadline.map_or(own, |theirs| theirs.min(own));
         context.deadline = Some(deadline);
         shared.stats.call();
+        shared
+            .backoff
+            .admit()
+            .inspect_err(|_| shared.stats.rejected())?;
         shared
             .calls
             .admit(deadline, &shared.stats)
             .await
             .inspect_err(|error| match error {
-                CallError::Timeout => shared.stats.timeout(),
+                CallError::Timeout(_) => shared.stats.timeout(),
                 _ => shared.stats.rejected(),
             })?;
         let _place = Place(shared);
 
-        let mut warm = match self.take() {
+        let mut spent = Spent::new(&shared.stats);
+        let mut warm = match self.shelf.take() {
             Some(warm) => warm,
-            None => timeout_at(deadline.into(), self.make())
+            None => bounded(limits, deadline, &mut spent, self.make())
                 .await
-                .map_err(|_| self.timed_out())?
-                .map_err(|error| self.failed(&error))?,
+                .map_err(|clock| self.timed_out(clock))?
+                .map_err(|error| self.failed(&error, trap::describe(&error)))?,
         };
         let _busy = shared.stats.busy();
         warm.store.data_mut().set_context(context);
-        let result = timeout_at(deadline.into(), f(&mut warm.store, &warm.instance))
+        let called = f(&mut warm.store, &warm.instance);
+        let result = bounded(limits, deadline, &mut spent, called)
             .await
-            .map_err(|_| self.timed_out())?
-            .map_err(|error| self.failed(&error))?;
-        self.put(warm);
+            .map_err(|clock| self.timed_out(clock))?
+            .map_err(|error| {
+                let text = trap::describe_in(&error, warm.store.data());
+                self.failed(&error, text)
+            })?;
+        shared.backoff.succeeded();
+        self.shelf.put(warm);
         shared.trial.ended(false);
         Ok(result)
     }
 
-    fn take(&self) -> Option<Warm> {
-        self.shelf.lock().idle.pop()
-    }
-
-    async fn make(&self) -> wasmtime::Result<Warm> {
+    async fn make(&self) -> wasmtime::Result<Warm<Instance>> {
         let mut store = new_store(&self.shared)?;
         let instance = self.pre.instantiate_async(&mut store).await?;
-        Ok(Warm {
-            store,
-            instance,
-            served: 0,
-            since: Instant::now(),
-        })
+        Ok(self.shelf.warm(store, instance))
     }
 
-    fn put(self: &Arc<Self>, mut warm: Warm) {
-        warm.served += 1;
-        if warm.served >= self.shared.spec.limits.reuse {
-            return;
-        }
-        warm.store.data_mut().set_context(CallContext::default());
-        warm.since = Instant::now();
-        let mut shelf = self.shelf.lock();
-        // Under the lock: `clear` comes after the plugin was closed and takes it too.
-        if self.shared.is_closed() {
-            drop(shelf);
-            return;
-        }
-        shelf.idle.push(warm);
-        if !shelf.swept {
-            shelf.swept = true;
-            tokio::spawn(sweep(Arc::downgrade(self)));
-        }
-    }
-
-    fn timed_out(&self) -> CallError {
+    fn timed_out(&self, clock: Clock) -> CallError {
+        let plugin = self.shared.spec.name.as_str();
+        tracing::warn!(plugin, "a call was stopped: its {clock} is over");
         self.shared.stats.timeout();
         self.shared.trial.ended(true);
-        CallError::Timeout
+        CallError::Timeout(clock)
     }
 
-    fn failed(&self, error: &wasmtime::Error) -> CallError {
+    fn failed(&self, error: &wasmtime::Error, text: String) -> CallError {
         let plugin = self.shared.spec.name.as_str();
-        let text = trap::describe(error);
         if error.is::<Trap>() || error.is::<WasmBacktrace>() {
             tracing::error!(plugin, trap = text, "trapped in a call");
-            self.shared.stats.trap(trap::Kind::of(error));
+            self.shared.trapped(trap::Kind::of(error), &text);
             self.shared.trial.ended(true);
             CallError::Trapped(text)
         } else {
             tracing::error!(plugin, error = text, "a call failed");
             CallError::Internal(text)
         }
-    }
-}
-
-/// Drops instances that have idled for too long, until none is left.
-async fn sweep(pool: Weak<Pool>) {
-    loop {
-        let Some(idle) = pool.upgrade().map(|pool| pool.shared.spec.limits.idle) else {
-            return;
-        };
-        tokio::time::sleep(idle).await;
-        let Some(pool) = pool.upgrade() else { return };
-        let old: Vec<Warm> = {
-            let mut shelf = pool.shelf.lock();
-            let old = shelf
-                .idle
-                .extract_if(.., |warm| warm.since.elapsed() >= idle)
-                .collect();
-            if shelf.idle.is_empty() {
-                shelf.swept = false;
-                drop(shelf);
-                return;
-            }
-            old
-        };
-        drop(old);
     }
 }

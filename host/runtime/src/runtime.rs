@@ -6,20 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use wasmtime::component::{Instance, Linker};
-use wasmtime::{Engine, Store};
+use wasmtime::Store;
+use wasmtime::component::Instance;
 
-use crate::cache::Cache;
 use crate::compile::Compilers;
+use crate::engines::Engines;
+use crate::lane::Lane;
 use crate::limiter::Budget;
 use crate::load::blank;
 use crate::metrics::Stats;
 use crate::plugin::Plugin;
-use crate::state::{State, link_wasi};
+use crate::state::State;
 use crate::{
-    Artifact, Body, CallContext, CallError, Capability, Cause, Error, Inspection, PluginMetrics,
-    PluginSpec, PluginState, PluginStatus, Refusal, Retired, RuntimeConfig, Staged, Step, Swapped,
-    Watch, check, engine, inspect, load,
+    Artifact, BackoffStatus, Body, CallContext, CallError, Capability, Cause, Error, Inspection,
+    PluginMetrics, PluginSpec, PluginState, PluginStatus, Refusal, Retired, RuntimeConfig, Staged,
+    Step, Swapped, Watch, check, inspect, load,
 };
 
 /// How long a shutdown waits for requests under way.
@@ -30,13 +31,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct Runtime(Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) engine: Engine,
-    pub(crate) linker: Linker<State>,
+    pub(crate) engines: Engines,
     pub(crate) capabilities: Vec<Arc<dyn Capability>>,
-    pub(crate) cache: Cache,
     pub(crate) compilers: Compilers,
     pub(crate) start: Duration,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) lane: Lane,
     plugins: RwLock<BTreeMap<String, Entry>>,
     closed: AtomicBool,
 }
@@ -71,16 +71,12 @@ impl Runtime {
                 });
             }
         }
-        let engine = engine::engine(&config)?;
-        let mut linker = Linker::new(&engine);
-        link_wasi(&mut linker).map_err(|error| Error::Engine(format!("{error:#}")))?;
         Ok(Self(Arc::new(Inner {
-            cache: Cache::new(&config.cache_dir, config.cache_size, &engine),
             compilers: Compilers::new()?,
             start: config.start,
-            budget: Arc::new(Budget::new(config.total_memory)),
-            engine,
-            linker,
+            budget: Arc::new(Budget::new(&config)),
+            engines: Engines::new(config)?,
+            lane: Lane::new()?,
             capabilities,
             plugins: RwLock::default(),
             closed: AtomicBool::new(false),
@@ -132,7 +128,7 @@ impl Runtime {
     /// Removes compiled code of a component from the cache. It is compiled anew if it
     /// is staged again.
     pub fn forget(&self, digest: &str) {
-        self.0.cache.forget(digest);
+        self.0.engines.forget(digest);
     }
 
     /// Reads, stages and swaps in a plugin. If it is refused, what serves goes on
@@ -260,6 +256,14 @@ impl Runtime {
         plugin.pool.call(context, f).await
     }
 
+    /// Whether, and for how long, a plugin is left alone because it kept trapping.
+    #[must_use]
+    pub fn backoff(&self, plugin: &str) -> Option<BackoffStatus> {
+        let plugins = self.0.plugins.read();
+        let plugin = plugins.get(plugin)?.plugin.as_ref()?;
+        plugin.shared.backoff.status()
+    }
+
     /// What was counted, by plugin.
     #[must_use]
     pub fn metrics(&self) -> Vec<PluginMetrics> {
@@ -267,13 +271,14 @@ impl Runtime {
         plugins
             .iter()
             .map(|(name, entry)| {
-                let (in_flight, waiting) = entry.plugin.as_ref().map_or((0, 0), |plugin| {
-                    (plugin.shared.in_flight(), plugin.shared.waiting())
-                });
-                let counted = entry.stats.read(name, in_flight as u64, waiting as u64);
+                let shared = entry.plugin.as_ref().map(|plugin| &plugin.shared);
+                let in_flight = shared.map_or(0, |shared| shared.in_flight());
+                let waiting = shared.map_or(0, |shared| shared.waiting());
+                let backing_off = shared.is_some_and(|shared| shared.backoff.status().is_some());
+                let stats = &entry.stats;
                 PluginMetrics {
-                    generation: entry.plugin.as_ref().map_or(0, |_| entry.status.generation),
-                    ..counted
+                    generation: shared.map_or(0, |_| entry.status.generation),
+                    ..stats.read(name, in_flight as u64, waiting as u64, backing_off)
                 }
             })
             .collect()

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Variable;
+use crate::limiter::TABLE_ELEMENTS;
+
 /// One plugin as configured.
 #[derive(Debug, Clone, Default)]
 pub struct PluginSpec {
@@ -19,9 +22,9 @@ pub struct PluginSpec {
     /// it. Null or `{}` grants nothing.
     pub grants: serde_json::Value,
     /// What the guest reads through `wasi:config/store`.
-    pub config: BTreeMap<String, String>,
+    pub config: BTreeMap<String, Variable>,
     /// The guest's environment variables, all of them.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Variable>,
     /// Host folder that the guest sees as `/tmp`, emptied when the plugin is first
     /// loaded; none leaves the guest without a file system.
     pub scratch: Option<PathBuf>,
@@ -32,6 +35,15 @@ pub struct PluginSpec {
 pub struct Limits {
     /// Bytes of linear memory an instance may hold, over all its memories.
     pub memory: u64,
+    /// Elements that the tables of an instance may have together.
+    pub table_elements: usize,
+    /// Host objects (streams, pollables, ..) that an instance may hold at once.
+    pub handles: usize,
+    /// Bytes that a guest may hand to the host in one call.
+    pub hostcall: usize,
+    /// Processor time of one request or call. Waiting for the host does not count, nor
+    /// does what other plugins compute for it.
+    pub cpu: Duration,
     /// Wall clock from a request's arrival to the last byte of its response.
     pub deadline: Duration,
     /// Requests at once; typed calls are counted by themselves, to the same number.
@@ -40,23 +52,39 @@ pub struct Limits {
     pub queue: usize,
     /// The longest that one of them waits.
     pub queue_wait: Duration,
+    /// Bytes of one response's body.
+    pub response: u64,
+    /// Bytes that a guest may log for one request; more are left out.
+    pub log: u64,
     /// Requests an instance serves before it is thrown away; 0 or 1 makes a fresh
     /// instance for each.
     pub reuse: u32,
     /// How long an instance is kept without work.
     pub idle: Duration,
+    /// Instances that are kept ready, however long they idle.
+    pub min_pool: usize,
+    /// Instances that are kept without work at most.
+    pub max_pool: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 512 << 20,
+            table_elements: TABLE_ELEMENTS,
+            handles: 10_000,
+            hostcall: 32 << 20,
+            cpu: Duration::from_secs(10),
             deadline: Duration::from_secs(60),
             concurrency: 64,
             queue: 256,
             queue_wait: Duration::from_secs(10),
+            response: 1 << 30,
+            log: 256 << 10,
             reuse: 512,
             idle: Duration::from_secs(30),
+            min_pool: 0,
+            max_pool: 64,
         }
     }
 }

@@ -38,6 +38,15 @@ pub struct PluginStatus {
     pub imports: Vec<String>,
     /// What it exports, with versions.
     pub exports: Vec<String>,
+    /// What it may use of the host, as configured.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub grants: serde_json::Value,
+    /// Names of what it reads through `wasi:config`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<String>,
+    /// Names of its environment variables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
     /// Bytes of memory an instance may hold.
     pub memory_limit: u64,
     /// Milliseconds a request may take.

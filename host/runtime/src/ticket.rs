@@ -15,26 +15,29 @@ use futures::task::AtomicWaker;
 use lakehouse_trace::{Cause, Span};
 use parking_lot::Mutex;
 
-use crate::CallContext;
 use crate::plugin::Shared;
+use crate::{CallContext, CallError, Clock};
 
 /// Why a guest did not finish a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The deadline passed.
-    Timeout,
+    /// One of its clocks ran out.
+    Timeout(Clock),
     /// It trapped: the message and the innermost frames.
     Trap(String),
     /// The caller went away.
     Cancelled,
+    /// Its answer is longer than it may be.
+    TooLong(u64),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout => f.write_str("it took longer than it may"),
+            Self::Timeout(clock) => write!(f, "its {clock} is over"),
             Self::Trap(trap) => f.write_str(trap),
             Self::Cancelled => f.write_str("the client went away"),
+            Self::TooLong(_) => f.write_str("its answer is longer than it may be"),
         }
     }
 }
@@ -145,7 +148,7 @@ impl Drop for Ticket {
         let failed = match self.failure.get_mut() {
             Some(failure) => {
                 self.span.fail(|| failure.to_string());
-                matches!(failure, Failure::Timeout | Failure::Trap(_))
+                matches!(failure, Failure::Timeout(_) | Failure::Trap(_))
             }
             None => false,
         };
@@ -159,6 +162,8 @@ pub(crate) struct Guard {
     ticket: Arc<Ticket>,
     /// Bytes of body still to come, if the head told.
     remaining: Option<u64>,
+    /// Bytes of body that may still come.
+    allowed: u64,
     /// The caller has no use for a body.
     headless: bool,
     complete: bool,
@@ -167,6 +172,7 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) fn new(ticket: Arc<Ticket>, method: &http::Method) -> Self {
         Self {
+            allowed: ticket.plugin.spec.limits.response,
             ticket,
             remaining: None,
             headless: method == http::Method::HEAD,
@@ -176,20 +182,54 @@ impl Guard {
 
     /// Reads from the head how long the body is: a server stops polling at the last
     /// byte, before the end shows.
-    pub(crate) fn expect(&mut self, head: &http::HeaderMap) {
+    ///
+    /// # Errors
+    /// If it is longer than it may be.
+    pub(crate) fn expect(&mut self, head: &http::HeaderMap) -> Result<(), CallError> {
         self.remaining = head
             .get(http::header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok());
-        self.passed(0);
+        let allowed = if self.headless {
+            u64::MAX
+        } else {
+            self.allowed
+        };
+        if self.remaining.is_some_and(|length| length > allowed) {
+            return Err(self.too_long());
+        }
+        if self.remaining == Some(0) {
+            self.complete = true;
+        }
+        Ok(())
     }
 
-    pub(crate) fn passed(&mut self, bytes: usize) {
+    /// Counts bytes of the body that are about to pass.
+    ///
+    /// # Errors
+    /// If they are more than may pass.
+    pub(crate) fn pass(&mut self, bytes: usize) -> Result<(), CallError> {
+        let bytes = bytes as u64;
+        self.allowed = self
+            .allowed
+            .checked_sub(bytes)
+            .ok_or_else(|| self.too_long())?;
         if let Some(remaining) = &mut self.remaining {
-            *remaining = remaining.saturating_sub(bytes as u64);
+            *remaining = remaining.saturating_sub(bytes);
             if *remaining == 0 {
                 self.complete = true;
             }
         }
+        Ok(())
+    }
+
+    fn too_long(&self) -> CallError {
+        let ticket = &self.ticket;
+        let plugin = ticket.plugin.spec.name.as_str();
+        let limit = ticket.plugin.spec.limits.response;
+        let tell = || tracing::warn!(plugin, limit, "its answer is longer than `max_response`");
+        ticket.enter(tell);
+        ticket.fail(Failure::TooLong(limit));
+        CallError::TooLong { limit }
     }
 
     pub(crate) fn complete(&mut self) {
@@ -217,7 +257,9 @@ impl Drop for Guard {
             ticket.delivered.store(true, Ordering::Release);
         } else {
             ticket.cancelled.store(true, Ordering::Release);
-            ticket.plugin.stats.cancelled();
+            if ticket.failure().is_none() {
+                ticket.plugin.stats.cancelled();
+            }
         }
         ticket.worker.wake();
         ticket.plugin.stats.finished(ticket.started.elapsed());

@@ -2,8 +2,12 @@
 
 use std::fmt::Write;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, FrameInfo, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+
+use crate::Limits;
+use crate::state::State;
 
 /// Frames of a backtrace worth telling.
 const FRAMES: usize = 8;
@@ -83,11 +87,40 @@ impl Kind {
     }
 }
 
+/// What went wrong, the innermost frames of the guest, and the limit that it met, if it
+/// met one.
+pub(crate) fn describe_in(error: &Error, state: &State) -> String {
+    let mut text = describe(error);
+    let limit = limit(error, state.limits()).or_else(|| state.refusal());
+    if let Some(limit) = limit {
+        let _ = write!(text, "; {limit}");
+    }
+    text
+}
+
+/// The limit that an error is about.
+fn limit(error: &Error, limits: &Limits) -> Option<String> {
+    let full = matches!(error.downcast_ref(), Some(ResourceTableError::Full));
+    // wasmtime keeps the types of these two to itself.
+    let text = error.root_cause().to_string();
+    if full || text.starts_with("cannot allocate another handle") {
+        Some(format!("`handles` of {} were used up", limits.handles))
+    } else if text.contains("fuel allocated for hostcalls") {
+        let limit = limits.hostcall;
+        Some(format!("a call may hand over `hostcall` of {limit} bytes"))
+    } else {
+        None
+    }
+}
+
 /// What went wrong, and the innermost frames of the guest.
 pub(crate) fn describe(error: &Error) -> String {
-    let mut text = match error.downcast_ref::<Trap>() {
-        Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
+    let mut text = if let Some(trap) = error.downcast_ref::<Trap>() {
+        trap.to_string()
+    } else if let Some(I32Exit(status)) = error.downcast_ref() {
+        format!("the guest exited with status {status}")
+    } else {
+        error.root_cause().to_string()
     };
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
         let frames: Vec<String> = backtrace.frames().iter().map(frame).collect();

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::handler::{
     HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
 };
 
+use crate::clock::{Clock, Sampled};
 use crate::metrics::Busy;
 use crate::plugin::Shared;
 use crate::state::{State, new_store};
@@ -48,7 +49,11 @@ impl HandlerState for Http {
             .map_err(|_| {
                 format_err!("an instance takes longer to start than a request may take")
             })??;
-        let current = Arc::new(Current::default());
+        let current = Arc::new(Current {
+            shared: Arc::clone(shared),
+            ticket: Mutex::default(),
+            sampled: store.data().sampled(),
+        });
         Ok(Instance {
             store,
             proxy,
@@ -69,23 +74,31 @@ impl HandlerState for Http {
 }
 
 /// The request that an instance serves now.
-#[derive(Default)]
-struct Current(Mutex<Option<(Arc<Ticket>, Busy)>>);
+struct Current {
+    shared: Arc<Shared>,
+    ticket: Mutex<Option<(Arc<Ticket>, Busy)>>,
+    sampled: Arc<Mutex<Sampled>>,
+}
 
 impl Current {
     fn get(&self) -> Option<Arc<Ticket>> {
-        let current = self.0.lock();
+        let current = self.ticket.lock();
         current.as_ref().map(|(ticket, _)| Arc::clone(ticket))
     }
 
     fn begin(&self, ticket: Arc<Ticket>) {
-        let busy = ticket.plugin.stats.busy();
-        *self.0.lock() = Some((ticket, busy));
+        *self.sampled.lock() = Sampled::default();
+        let busy = self.shared.stats.busy();
+        *self.ticket.lock() = Some((ticket, busy));
     }
 
     /// The worker is through with its request.
     fn settle(&self) {
-        if let Some((ticket, _)) = self.0.lock().take() {
+        if let Some((ticket, _)) = self.ticket.lock().take() {
+            self.shared.stats.computed(self.sampled.lock().time());
+            if ticket.failure().is_none() {
+                self.shared.backoff.succeeded();
+            }
             ticket.settle();
         }
     }
@@ -139,7 +152,7 @@ impl WorkerState for Worker {
     }
 
     fn drop(&self, store: Store<State>, result: wasmtime::Result<()>) {
-        self.report(result.err());
+        self.report(result.err(), store.data());
         self.current.settle();
         drop(store);
     }
@@ -147,29 +160,29 @@ impl WorkerState for Worker {
 
 impl Worker {
     /// Logs why an instance ended early, and leaves it with the request it served.
-    fn report(&self, error: Option<wasmtime::Error>) {
+    fn report(&self, error: Option<wasmtime::Error>, state: &State) {
         let ticket = self.current.get();
         let cause = ticket.as_ref().map(|ticket| ticket.cause.clone());
-        lakehouse_trace::enter(cause, || self.explain(ticket.as_deref(), error));
+        lakehouse_trace::enter(cause, || self.explain(ticket.as_deref(), error, state));
     }
 
-    fn explain(&self, ticket: Option<&Ticket>, error: Option<wasmtime::Error>) {
+    fn explain(&self, ticket: Option<&Ticket>, error: Option<wasmtime::Error>, state: &State) {
         let plugin = self.shared.spec.name.as_str();
         match (ticket.and_then(Ticket::failure), error) {
-            (Some(Failure::Timeout), _) => {
-                let limit = self.shared.spec.limits.deadline;
-                tracing::warn!(plugin, ?limit, "stopped at its deadline");
+            (Some(Failure::Timeout(clock)), _) => {
+                tracing::warn!(plugin, "stopped: its {clock} is over");
                 self.shared.stats.timeout();
             }
+            (Some(Failure::TooLong(_)), _) => {}
             (Some(Failure::Cancelled), _) => {
                 tracing::debug!(plugin, "stopped: the client went away");
             }
             // An idle instance that the end of the process takes along.
             (None, Some(_)) if ticket.is_none() && self.shared.is_closed() => {}
             (_, Some(error)) => {
-                let trap = trap::describe(&error);
+                let trap = trap::describe_in(&error, state);
                 tracing::error!(plugin, trap, "trapped");
-                self.shared.stats.trap(trap::Kind::of(&error));
+                self.shared.trapped(trap::Kind::of(&error), &trap);
                 if let Some(ticket) = ticket {
                     ticket.fail(Failure::Trap(trap));
                 }
@@ -234,14 +247,22 @@ impl WorkerExpiration for Expiration {
             };
         };
         ticket.worker.register(cx.waker());
-        if ticket.is_cancelled() {
-            ticket.fail(Failure::Cancelled);
-            return Poll::Ready(());
-        }
-        if this.is_due(cx, Some(ticket.deadline)) {
-            ticket.fail(Failure::Timeout);
-            return Poll::Ready(());
-        }
-        Poll::Pending
+        let limits = &this.shared.spec.limits;
+        let computed = {
+            let mut sampled = this.current.sampled.lock();
+            sampled.pause();
+            sampled.time()
+        };
+        let failure = if ticket.is_cancelled() {
+            Failure::Cancelled
+        } else if computed > limits.cpu {
+            Failure::Timeout(Clock::cpu(limits))
+        } else if this.is_due(cx, Some(ticket.deadline)) {
+            Failure::Timeout(Clock::deadline(&this.shared.spec.limits))
+        } else {
+            return Poll::Pending;
+        };
+        ticket.fail(failure);
+        Poll::Ready(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{BEHAVE, BEHAVE_03, COUNTER, Host};
 use http_body_util::BodyExt;
-use lakehouse_runtime::{Body, CallError};
+use lakehouse_runtime::{Body, CallError, Clock};
 
 #[tokio::test]
 async fn an_instance_is_reused_as_often_as_it_may() {
@@ -97,7 +97,8 @@ async fn a_guest_that_spins_is_stopped_at_its_deadline_and_hinders_nobody() {
         }
     };
     let (spin, ()) = tokio::join!(spin, meanwhile);
-    assert_eq!(spin.expect_err("no answer"), CallError::Timeout);
+    let limit = Clock::Deadline(Duration::from_secs(1));
+    assert_eq!(spin.expect_err("no answer"), CallError::Timeout(limit));
     assert_eq!(host.metrics("behave").timeouts, 1);
     assert_eq!(host.metrics("behave").traps, 0);
 }

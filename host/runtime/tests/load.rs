@@ -121,7 +121,7 @@ async fn a_capability_needs_its_grant() {
 
     spec.grants = serde_json::json!({ "counter": true, "moon": true });
     let reason = host.runtime.load(spec.clone()).await.reason;
-    let expected = "grants.moon: there is no such capability; there are counter, plugins";
+    let expected = "grants.moon: there is no such capability; there are counter, plugins, http";
     assert_eq!(reason.as_deref(), Some(expected));
 
     spec.grants = serde_json::json!({ "counter": true });
@@ -167,7 +167,7 @@ async fn a_component_that_needs_more_memory_than_it_may_have_is_refused() {
     let mut spec = host.spec("behave", &assemble(BEHAVE));
     spec.limits.memory = 1024;
     let reason = host.runtime.load(spec).await.reason.expect("a reason");
-    assert!(reason.contains("memory limit of 1024 bytes"), "{reason}");
+    assert!(reason.contains("`memory` of 1024 bytes"), "{reason}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use lakehouse_runtime::Limits;
+use lakehouse_runtime::{Limits, Variable};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -81,6 +81,18 @@ pub struct PluginSection {
     /// Memory of one instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
+    /// Elements that the tables of one instance have together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_elements: Option<usize>,
+    /// Host objects that one instance holds at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handles: Option<usize>,
+    /// What a guest hands to the host in one call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostcall: Option<Size>,
+    /// Processor time of one request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Span>,
     /// Wall clock of one request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Span>,
@@ -93,12 +105,24 @@ pub struct PluginSection {
     /// The longest that one of them waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_wait: Option<Span>,
+    /// Largest body of an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_response: Option<Size>,
+    /// What it may log for one request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_log: Option<Size>,
     /// Requests that one instance serves, 1 for a fresh one each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reuse: Option<u32>,
     /// How long an instance is kept without work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<Span>,
+    /// Instances that are kept ready always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_pool: Option<usize>,
+    /// Instances that are kept without work at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pool: Option<usize>,
     /// Whether the guest has a folder for temporary files, `/tmp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<bool>,
@@ -113,10 +137,10 @@ pub struct PluginSection {
     pub grants: Option<toml::Table>,
     /// What the plugin reads through `wasi:config`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub config: Option<BTreeMap<String, String>>,
+    pub config: Option<BTreeMap<String, Variable>>,
     /// The plugin's environment variables.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub env: Option<BTreeMap<String, String>>,
+    pub env: Option<BTreeMap<String, Variable>>,
 }
 
 impl PluginSection {
@@ -128,12 +152,20 @@ impl PluginSection {
             strip_prefix: self.strip_prefix.or(weaker.strip_prefix),
             max_body: self.max_body.or(weaker.max_body),
             memory: self.memory.or(weaker.memory),
+            table_elements: self.table_elements.or(weaker.table_elements),
+            handles: self.handles.or(weaker.handles),
+            hostcall: self.hostcall.or(weaker.hostcall),
+            cpu: self.cpu.or(weaker.cpu),
             deadline: self.deadline.or(weaker.deadline),
             concurrency: self.concurrency.or(weaker.concurrency),
             queue: self.queue.or(weaker.queue),
             queue_wait: self.queue_wait.or(weaker.queue_wait),
+            max_response: self.max_response.or(weaker.max_response),
+            max_log: self.max_log.or(weaker.max_log),
             reuse: self.reuse.or(weaker.reuse),
             idle: self.idle.or(weaker.idle),
+            min_pool: self.min_pool.or(weaker.min_pool),
+            max_pool: self.max_pool.or(weaker.max_pool),
             scratch: self.scratch.or(weaker.scratch),
             trial: self.trial.or(weaker.trial),
             probe: self.probe.or_else(|| weaker.probe.clone()),
@@ -149,12 +181,22 @@ impl PluginSection {
         let base = Limits::default();
         Limits {
             memory: self.memory.map_or(base.memory, |size| size.0),
+            table_elements: self.table_elements.unwrap_or(base.table_elements),
+            handles: self.handles.unwrap_or(base.handles),
+            hostcall: self.hostcall.map_or(base.hostcall, |size| {
+                usize::try_from(size.0).unwrap_or(usize::MAX)
+            }),
+            cpu: self.cpu.map_or(base.cpu, |span| span.0),
             deadline: self.deadline.map_or(base.deadline, |span| span.0),
             concurrency: self.concurrency.unwrap_or(base.concurrency),
             queue: self.queue.unwrap_or(base.queue),
             queue_wait: self.queue_wait.map_or(base.queue_wait, |span| span.0),
+            response: self.max_response.map_or(base.response, |size| size.0),
+            log: self.max_log.map_or(base.log, |size| size.0),
             reuse: self.reuse.unwrap_or(base.reuse),
             idle: self.idle.map_or(base.idle, |span| span.0),
+            min_pool: self.min_pool.unwrap_or(base.min_pool),
+            max_pool: self.max_pool.unwrap_or(base.max_pool),
         }
     }
 
@@ -173,13 +215,21 @@ fn defaults() -> PluginSection {
     PluginSection {
         max_body: Some(DEFAULT_MAX_BODY),
         memory: Some(Size(limits.memory)),
+        table_elements: Some(limits.table_elements),
+        handles: Some(limits.handles),
+        hostcall: Some(Size(limits.hostcall as u64)),
+        cpu: Some(Span(limits.cpu)),
         deadline: Some(Span(limits.deadline)),
         concurrency: Some(limits.concurrency),
         queue: Some(limits.queue),
         queue_wait: Some(Span(limits.queue_wait)),
+        max_response: Some(Size(limits.response)),
+        max_log: Some(Size(limits.log)),
         reuse: Some(limits.reuse),
         idle: Some(Span(limits.idle)),
         trial: Some(Trial::default()),
+        min_pool: Some(limits.min_pool),
+        max_pool: Some(limits.max_pool),
         ..PluginSection::default()
     }
 }
@@ -214,12 +264,16 @@ fn sections() -> BTreeMap<String, PluginSection> {
     let storage = PluginSection {
         max_body: Some(Size::UNLIMITED),
         memory: Some(Size::mib(64)),
+        cpu: Some(Span::secs(600)),
         deadline: Some(Span::secs(3600)),
+        max_response: Some(Size::UNLIMITED),
         grants: Some(grants(&["objects/"], None, None)),
         ..PluginSection::default()
     };
     let catalog = PluginSection {
         memory: Some(Size::mib(512)),
+        hostcall: Some(Size::mib(128)),
+        cpu: Some(Span::secs(60)),
         deadline: Some(Span::secs(60)),
         grants: Some(grants(&["catalog/", "warehouse/"], None, None)),
         ..PluginSection::default()
@@ -227,6 +281,8 @@ fn sections() -> BTreeMap<String, PluginSection> {
     let ingest = PluginSection {
         max_body: Some(Size::UNLIMITED),
         memory: Some(Size::gib(1)),
+        hostcall: Some(Size::mib(128)),
+        cpu: Some(Span::secs(3600)),
         deadline: Some(Span::secs(3600)),
         concurrency: Some(8),
         scratch: Some(true),
@@ -236,7 +292,10 @@ fn sections() -> BTreeMap<String, PluginSection> {
     let query = PluginSection {
         route: Some("/v1/sql".into()),
         memory: Some(Size::gib(4)),
+        hostcall: Some(Size::mib(128)),
+        cpu: Some(Span::secs(600)),
         deadline: Some(Span::secs(600)),
+        max_response: Some(Size::UNLIMITED),
         concurrency: Some(8),
         idle: Some(Span::secs(300)),
         scratch: Some(true),

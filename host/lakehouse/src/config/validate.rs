@@ -253,7 +253,10 @@ fn validate_section(key: &str, section: &PluginSection) -> Result<(), ConfigErro
     let key = |name: &str| format!("{key}.{name}");
     for (name, value) in [
         ("memory", section.memory.map(|size| size.0)),
+        ("cpu", section.cpu.map(nanos)),
         ("deadline", section.deadline.map(nanos)),
+        ("handles", section.handles.map(|count| count as u64)),
+        ("hostcall", section.hostcall.map(|size| size.0)),
         ("concurrency", section.concurrency.map(|count| count as u64)),
     ] {
         positive(&key(name), value.unwrap_or(1))?;
@@ -264,6 +267,12 @@ fn validate_section(key: &str, section: &PluginSection) -> Result<(), ConfigErro
     if section.memory.is_some_and(|size| size.0 > 4 << 30) {
         let what = "an instance can address 4GiB at most";
         return Err(ConfigError::key(&key("memory"), what));
+    }
+    if let (Some(least), Some(most)) = (section.min_pool, section.max_pool)
+        && least > most
+    {
+        let what = format!("{least} is more than `max_pool`, which is {most}");
+        return Err(ConfigError::key(&key("min_pool"), what));
     }
     Ok(())
 }
@@ -360,6 +369,11 @@ mod tests {
             (
                 "[plugins.a.probe]\npath = \"/v1/a\"\nstatus = 2000",
                 "plugins.a.probe.status: 2000 is no status",
+            ),
+            ("[plugins.a]\ncpu = \"0s\"", "plugins.a.cpu: must be"),
+            (
+                "[plugins.a]\nmin_pool = 3\nmax_pool = 2",
+                "plugins.a.min_pool: 3 is more than `max_pool`",
             ),
         ] {
             let error = error(text);

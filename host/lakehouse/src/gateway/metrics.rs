@@ -116,7 +116,7 @@ type Column = (
     fn(&PluginMetrics) -> f64,
 );
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 14] = [
     (
         "lakehouse_plugin_generation",
         "gauge",
@@ -188,6 +188,18 @@ const COLUMNS: [Column; 12] = [
         "gauge",
         "The most linear memory that one instance ever held.",
         |m| m.memory_peak as f64,
+    ),
+    (
+        "lakehouse_plugin_cpu_seconds_total",
+        "counter",
+        "Processor time that the guests of a plugin computed.",
+        |m| m.cpu_seconds,
+    ),
+    (
+        "lakehouse_plugin_backing_off",
+        "gauge",
+        "1 while a plugin is left alone because it kept trapping.",
+        |m| f64::from(u8::from(m.backing_off)),
     ),
 ];
 

@@ -91,7 +91,7 @@ fn list(gateway: &Inner) -> Response<ResponseBody> {
         .roster
         .all()
         .iter()
-        .map(|entry| entry.view())
+        .map(|entry| entry.view(&gateway.host.runtime))
         .collect();
     json(&json!({"plugins": plugins}))
 }
@@ -99,7 +99,7 @@ fn list(gateway: &Inner) -> Response<ResponseBody> {
 /// One plugin as it stands.
 pub fn one(gateway: &Inner, name: &str) -> Response<ResponseBody> {
     match gateway.host.roster.get(name) {
-        Some(entry) => json(&entry.view()),
+        Some(entry) => json(&entry.view(&gateway.host.runtime)),
         None => Problem::new(
             StatusCode::NOT_FOUND,
             format!("there is no plugin `{name}`"),

@@ -110,11 +110,12 @@ impl Problem {
                 StatusCode::NOT_FOUND,
                 format!("plugin `{plugin}` handles no HTTP requests"),
             ),
-            CallError::Unavailable { retry_after, .. } | CallError::Saturated { retry_after } => {
-                Self::unavailable(detail, *retry_after)
+            CallError::Unavailable { retry_after, .. }
+            | CallError::Saturated { retry_after, .. } => Self::unavailable(detail, *retry_after),
+            CallError::Timeout(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, detail),
+            CallError::Trapped(_) | CallError::TooLong { .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, detail)
             }
-            CallError::Timeout => Self::new(StatusCode::GATEWAY_TIMEOUT, detail),
-            CallError::Trapped(_) => Self::new(StatusCode::BAD_GATEWAY, detail),
             CallError::Refused(_) | CallError::Internal(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
             }

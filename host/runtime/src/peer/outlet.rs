@@ -68,8 +68,8 @@ fn case(error: &CallError) -> &'static str {
         CallError::NotFound
         | CallError::Unavailable { .. }
         | CallError::Saturated { .. }
-        | CallError::Timeout => UNAVAILABLE,
+        | CallError::Timeout(_) => UNAVAILABLE,
         CallError::Refused(_) => DENIED,
-        CallError::Trapped(_) | CallError::Internal(_) => INTERNAL,
+        CallError::Trapped(_) | CallError::TooLong { .. } | CallError::Internal(_) => INTERNAL,
     }
 }

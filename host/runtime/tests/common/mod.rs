@@ -43,7 +43,7 @@ impl Host {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = RuntimeConfig {
             cache_dir: folder.path().join("cache"),
-            instances: 32,
+            instances: 128,
             ..RuntimeConfig::default()
         };
         configure(&mut config);

@@ -1,0 +1,88 @@
+"""What a hostile plugin does to the one beside it.
+
+usage: hostile.py BINARY HELLO HOSTILE SECONDS
+
+hello world under load (wrk, 1 thread, 16 connections) alone, and while two clients
+commit one crime of `plugins/hostile` after the other, at most 20 a second each. The bar:
+the 99th percentile of hello world at most doubles.
+"""
+
+import http.client
+import pathlib
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+import harness
+from hello import load
+
+CRIMES = [
+    "spin", "recurse", "allocate", "trap", "panic", "exit", "silent", "log", "log-forever",
+    "endless", "announced", "short", "long", "headers", "header", "hold", "hand-over",
+]  # fmt: skip
+
+CONFIGURATION = """
+[plugins]
+required = []
+[plugins.hostile]
+memory = "64MiB"
+cpu = "1s"
+deadline = "3s"
+max_response = "16MiB"
+concurrency = 8
+[log]
+filter = "off"
+"""
+
+
+def commit(address, crime, stop):
+    """Commits a crime again and again."""
+    while not stop.is_set():
+        begun = time.monotonic()
+        connection = http.client.HTTPConnection(address, timeout=30)
+        try:
+            connection.request("GET", f"/v1/hostile/{crime}")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            pass  # An answer that breaks off is what some of them are about.
+        finally:
+            connection.close()
+        time.sleep(max(0.0, 0.05 - (time.monotonic() - begun)))
+
+
+def beside(server, crime, seconds):
+    """hello world's figures while a crime is committed."""
+    stop = threading.Event()
+    address = server.base.removeprefix("http://")
+    criminals = [threading.Thread(target=commit, args=(address, crime, stop)) for _ in range(2)]
+    for criminal in criminals:
+        criminal.start()
+    try:
+        return load(server.base + "/v1/hello", seconds)
+    finally:
+        stop.set()
+        for criminal in criminals:
+            criminal.join()
+
+
+def main():
+    binary, hello, hostile, seconds = sys.argv[1:]
+    seconds = int(seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(hello, pathlib.Path(folder) / "hello.wasm")
+        shutil.copy(hostile, pathlib.Path(folder) / "hostile.wasm")
+        with harness.Server(binary, folder, CONFIGURATION) as server:
+            load(server.base + "/v1/hello", 1)
+            before, alone = load(server.base + "/v1/hello", seconds)
+            rows = [["alone", f"{before:.0f}", alone, 1.0]]
+            for crime in CRIMES:
+                rate, late = beside(server, crime, seconds)
+                rows.append([crime, f"{rate:.0f}", late, late / alone])
+    harness.table(["crime", "requests/s", "p99 ms", "times alone"], rows)
+    print(f"\nworst: {max(row[3] for row in rows):.2f} times the p99 alone (bar 2)")
+
+
+if __name__ == "__main__":
+    main()

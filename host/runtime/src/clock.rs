@@ -1,0 +1,231 @@
+//! The two clocks that a guest runs against: that on the wall, and that of the processor.
+//!
+//! The processor's runs while the guest is polled, and so neither while it waits for the
+//! host nor while another plugin works for it: that one's own clock runs then.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use cpu_time::ThreadTime;
+use tokio::time::Sleep;
+
+use crate::Limits;
+use crate::lane::HEAVY_AFTER;
+use crate::metrics::Stats;
+
+/// Up to here the wall's clock stands in for the processor's: asking the kernel would
+/// cost a short request more than it is worth.
+const EXACT_AFTER: Duration = Duration::from_millis(10);
+
+thread_local! {
+    /// What guests inside the one that is polled now took of this thread.
+    static INNER: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// One of a plugin's clocks, with what it may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The wall's: `deadline`.
+    Deadline(Duration),
+    /// The processor's: `cpu`.
+    Cpu(Duration),
+}
+
+impl Clock {
+    pub(crate) fn deadline(limits: &Limits) -> Self {
+        Self::Deadline(limits.deadline)
+    }
+
+    pub(crate) fn cpu(limits: &Limits) -> Self {
+        Self::Cpu(limits.cpu)
+    }
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadline(limit) => write!(f, "`deadline` of {limit:?}"),
+            Self::Cpu(limit) => write!(f, "`cpu` limit of {limit:?}"),
+        }
+    }
+}
+
+/// The processor's clock of one request or call. What it shows in the end is counted for
+/// the plugin.
+pub(crate) struct Spent<'a> {
+    stats: &'a Stats,
+    time: Duration,
+    /// With what others computed inside.
+    with_inner: Duration,
+    heavy: Option<&'a AtomicBool>,
+}
+
+impl<'a> Spent<'a> {
+    pub(crate) fn new(stats: &'a Stats) -> Self {
+        Self {
+            stats,
+            time: Duration::ZERO,
+            with_inner: Duration::ZERO,
+            heavy: None,
+        }
+    }
+
+    /// Sets `heavy` once that is long.
+    pub(crate) fn telling(mut self, heavy: &'a AtomicBool) -> Self {
+        self.heavy = Some(heavy);
+        self
+    }
+
+    /// Lets a guest run; with its result and the time on the wall.
+    fn run<R>(&mut self, guest: impl FnOnce() -> R) -> (R, Instant) {
+        let outer = INNER.replace(Duration::ZERO);
+        let exact = (self.time >= EXACT_AFTER).then(ThreadTime::now);
+        let begun = Instant::now();
+        let result = guest();
+        let now = Instant::now();
+        let took = exact.map_or_else(|| now - begun, |exact| exact.elapsed());
+        let inner = INNER.replace(outer + took);
+        self.time += took.saturating_sub(inner);
+        self.with_inner += took;
+        if let Some(heavy) = self.heavy
+            && self.with_inner >= HEAVY_AFTER
+        {
+            heavy.store(true, Ordering::Relaxed);
+        }
+        (result, now)
+    }
+}
+
+impl Drop for Spent<'_> {
+    fn drop(&mut self) {
+        self.stats.computed(self.time);
+    }
+}
+
+/// The future's output, unless `deadline` comes first or it has computed for longer than
+/// its plugin may. Also ends one that is always ready to go on, as a guest that spins
+/// is; and most are through before a timer is needed.
+///
+/// # Errors
+/// The clock that ran out.
+pub(crate) async fn bounded<F: Future>(
+    limits: &Limits,
+    deadline: Instant,
+    spent: &mut Spent<'_>,
+    future: F,
+) -> Result<F::Output, Clock> {
+    let mut future = pin!(future);
+    let mut alarm: Option<Pin<Box<Sleep>>> = None;
+    poll_fn(|cx| {
+        let (polled, now) = spent.run(|| future.as_mut().poll(cx));
+        if let Poll::Ready(output) = polled {
+            return Poll::Ready(Ok(output));
+        }
+        if spent.time > limits.cpu {
+            return Poll::Ready(Err(Clock::cpu(limits)));
+        }
+        let alarm =
+            alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        match alarm.as_mut().poll(cx) {
+            Poll::Pending if now < deadline => Poll::Pending,
+            _ => Poll::Ready(Err(Clock::deadline(limits))),
+        }
+    })
+    .await
+}
+
+/// The processor's clock of a guest that others poll, who tell only when it gives way
+/// on a tick and when it waits. What it computes before its first tick after a wait is
+/// not seen.
+#[derive(Debug, Default)]
+pub(crate) struct Sampled {
+    time: Duration,
+    /// Since when it surely computes.
+    since: Option<Instant>,
+}
+
+impl Sampled {
+    /// It was found computing.
+    pub(crate) fn tick(&mut self) {
+        let now = Instant::now();
+        if let Some(since) = self.since.replace(now) {
+            self.time += now - since;
+        }
+    }
+
+    /// It was given the processor back after a tick.
+    pub(crate) fn resume(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// It waits for something else than the processor.
+    pub(crate) fn pause(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.time += since.elapsed();
+        }
+    }
+
+    pub(crate) fn time(&self) -> Duration {
+        self.time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compute(time: Duration) {
+        let begun = ThreadTime::now();
+        while begun.elapsed() < time {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[tokio::test]
+    async fn waiting_is_not_computing() {
+        let stats = Stats::default();
+        let limits = Limits {
+            cpu: Duration::from_millis(50),
+            ..Limits::default()
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut spent = Spent::new(&stats);
+        let waits = async {
+            compute(Duration::from_millis(15));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        let waited = bounded(&limits, deadline, &mut spent, waits).await;
+        assert_eq!(waited, Ok(()));
+        assert!(spent.time < limits.cpu, "{:?}", spent.time);
+        let computes = async {
+            loop {
+                compute(Duration::from_millis(5));
+                tokio::task::yield_now().await;
+            }
+        };
+        let computed: Result<(), _> = bounded(&limits, deadline, &mut spent, computes).await;
+        assert_eq!(computed, Err(Clock::Cpu(limits.cpu)));
+    }
+
+    #[tokio::test]
+    async fn what_is_computed_inside_is_counted_there_alone() {
+        let (outer, inner) = (Stats::default(), Stats::default());
+        let limits = Limits::default();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut spent = Spent::new(&outer);
+        let mut spent_inside = Spent::new(&inner);
+        let calls = async {
+            let works = async { compute(Duration::from_millis(30)) };
+            bounded(&limits, deadline, &mut spent_inside, works).await
+        };
+        let called = bounded(&limits, deadline, &mut spent, calls).await;
+        assert_eq!(called, Ok(Ok(())));
+        assert!(spent_inside.time >= Duration::from_millis(30));
+        assert!(spent.time < Duration::from_millis(15), "{:?}", spent.time);
+    }
+}

@@ -1,0 +1,121 @@
+//! Threads for guests that compute for long.
+//!
+//! A guest begins on the thread that brought its request. One that turns out to compute
+//! moves to a thread of its own kind, to which the system gives less of the processor
+//! when others want it too: short requests beside it keep their pace.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::body::Guest;
+use crate::{CallError, Error};
+
+/// How long a guest computes before it moves.
+pub(crate) const HEAVY_AFTER: Duration = Duration::from_millis(2);
+/// How nice these threads are to others, from 0 to 19.
+const NICE: i32 = 10;
+
+/// The threads. They end with this.
+pub(crate) struct Lane(Option<Runtime>);
+
+impl Lane {
+    /// As many threads as there are processors.
+    pub(crate) fn new() -> Result<Self, Error> {
+        let runtime = Builder::new_multi_thread()
+            .thread_name("plugin-heavy")
+            .on_thread_start(|| {
+                if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+                    tracing::debug!(%error, "guests that compute keep their priority");
+                }
+            })
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Engine(format!("no threads for guests: {error}")))?;
+        Ok(Self(Some(runtime)))
+    }
+
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // Waiting for a guest to give way is not for whoever drops this.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A guest that moves to the lane once `heavy` is set.
+pub(crate) struct Mobile {
+    place: Place,
+    heavy: Arc<AtomicBool>,
+    lane: Handle,
+}
+
+type Ended = Result<(), CallError>;
+
+enum Place {
+    Here(Guest<Ended>),
+    There(JoinHandle<Ended>),
+    /// On the way between the two.
+    Nowhere,
+}
+
+impl Mobile {
+    pub(crate) fn new(guest: Guest<Ended>, heavy: Arc<AtomicBool>, lane: Handle) -> Self {
+        Self {
+            place: Place::Here(guest),
+            heavy,
+            lane,
+        }
+    }
+
+    /// Whether it goes on without being polled.
+    pub(crate) fn has_moved(&self) -> bool {
+        matches!(self.place, Place::There(_))
+    }
+}
+
+impl Future for Mobile {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let this = &mut *self;
+        if let Place::Here(guest) = &mut this.place {
+            let polled = guest.as_mut().poll(cx);
+            if polled.is_ready() || !this.heavy.load(Ordering::Relaxed) {
+                return polled;
+            }
+            if let Place::Here(guest) = std::mem::replace(&mut this.place, Place::Nowhere) {
+                let guest = lakehouse_trace::scope(lakehouse_trace::current(), guest);
+                this.place = Place::There(this.lane.spawn(guest));
+            }
+        }
+        match &mut this.place {
+            Place::There(guest) => Pin::new(guest).poll(cx).map(|ended| {
+                ended.unwrap_or_else(|error| {
+                    let error = format!("the guest's thread failed: {error}");
+                    Err(CallError::Internal(error))
+                })
+            }),
+            Place::Here(_) | Place::Nowhere => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Mobile {
+    fn drop(&mut self) {
+        if let Place::There(guest) = &self.place {
+            guest.abort();
+        }
+    }
+}

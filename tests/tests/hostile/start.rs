@@ -1,0 +1,43 @@
+use std::fs;
+use std::time::Duration;
+
+use lakehouse_tests::{expect_json, plugin};
+
+use crate::{builder, unharmed};
+
+/// Computes for ever before it can be asked anything.
+const SPINS: &str = r#"(component
+    (core module $m
+        (func $spin (loop $again (br $again)))
+        (start $spin)
+        (func (export "run")))
+    (core instance $i (instantiate $m))
+    (func $run (canon lift (core func $i "run")))
+    (export "run" (func $run)))"#;
+
+#[tokio::test]
+async fn spinning_at_the_start_is_found_when_it_is_loaded() {
+    let builder = builder("[plugins.spins]\ncpu = \"300ms\"\n");
+    let folder = builder.folder().join("with-spins");
+    fs::create_dir(&folder).unwrap();
+    for name in ["hello", "hostile"] {
+        fs::copy(plugin(name), folder.join(format!("{name}.wasm"))).unwrap();
+    }
+    fs::write(folder.join("spins.wasm"), wat::parse_str(SPINS).unwrap()).unwrap();
+    let server = builder.plugins_dir(folder).start().await;
+    let view = loop {
+        let view = server.get("/v1/plugins/spins").send().await.unwrap();
+        let view = expect_json(view, 200).await;
+        if view["state"] != "loading" {
+            break view;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(view["state"], "failed");
+    let reason = view["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("does not start within its `cpu` limit of 300ms"),
+        "{reason}"
+    );
+    unharmed(&server).await;
+}
