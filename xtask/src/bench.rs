@@ -169,7 +169,7 @@ fn vectors(paths: &Paths, options: [String; 5]) -> Result<()> {
     }
     let python = clients::python_with(paths, "bench/requirements.txt")?;
     command::run(
-        Command::new("cargo")
+        command::cargo()
             .current_dir(&paths.root)
             .env("CARGO_TARGET_DIR", &paths.target)
             .args(["build", "--release", "--package", "lakehouse-vectord"])
@@ -190,7 +190,7 @@ fn native_datafusion(paths: &Paths) -> Result<PathBuf> {
     let target = paths.target.join("bench");
     println!("Building native DataFusion (about 15 minutes the first time)");
     command::run(
-        Command::new("cargo")
+        command::cargo()
             .current_dir(paths.root.join("bench/datafusion"))
             .env("CARGO_TARGET_DIR", &target)
             .args(["build", "--release"]),

@@ -23,7 +23,7 @@ pub fn all(paths: &Paths) -> Result<()> {
     plugins(paths, &toolchain)?;
     println!("Building the host");
     command::run(
-        Command::new("cargo")
+        command::cargo()
             .current_dir(&paths.root)
             // The whole workspace, as for the tests: a single package would resolve
             // other features for shared dependencies and build them again.

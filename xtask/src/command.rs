@@ -14,6 +14,23 @@ pub fn announce(command: &Command) {
     println!("    $ {}", words.join(" "));
 }
 
+/// Cargo, as if it was called by hand. What calls this was itself started by cargo, in
+/// variables that describe the package `xtask`; build scripts that watch these would
+/// find everything changed whenever one of the two ways follows the other.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+        {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
 /// Runs a command to its end; a status other than 0 is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     announce(command);

@@ -26,7 +26,7 @@ pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
     )?;
     println!("Testing the host, and the whole end to end");
     command::run(
-        Command::new("cargo")
+        command::cargo()
             .current_dir(&paths.root)
             .env("LAKEHOUSE_BIN", paths.binary())
             .env("LAKEHOUSE_PLUGINS", paths.plugins())
@@ -49,7 +49,7 @@ pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
 /// nothing of the host.
 fn guests(paths: &Paths, filter: Option<&str>) -> Result<()> {
     command::run(
-        Command::new("cargo")
+        command::cargo()
             .current_dir(paths.plugins())
             .env("CARGO_TARGET_DIR", paths.target.join("guest-native"))
             .args(["test", "--release", "--target", &toolchain::native()?])
@@ -72,12 +72,12 @@ pub fn lint(paths: &Paths) -> Result<()> {
     let toolchain = setup::run(paths)?;
     for folder in [paths.root.clone(), paths.plugins()] {
         command::run(
-            Command::new("cargo")
+            command::cargo()
                 .current_dir(folder)
                 .args(["fmt", "--all", "--check"]),
         )?;
     }
-    command::run(Command::new("cargo").current_dir(&paths.root).args([
+    command::run(command::cargo().current_dir(&paths.root).args([
         "clippy",
         "--release",
         "--workspace",

@@ -112,7 +112,7 @@ impl Toolchain {
 
     /// A cargo command of the guest workspace: `cargo <verb> --release ...`.
     pub fn cargo(&self, paths: &Paths, verb: &str) -> Command {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = command::cargo();
         cargo
             .current_dir(paths.plugins())
             .env("CARGO_TARGET_DIR", &self.target)
@@ -142,7 +142,7 @@ impl Toolchain {
         if self.debian.is_none() {
             return Ok(self.cargo(paths, "clippy"));
         }
-        let mut cargo = Command::new("cargo");
+        let mut cargo = command::cargo();
         cargo
             .current_dir(paths.plugins())
             .env("CARGO_TARGET_DIR", paths.target.join("guest-native"))

@@ -15,7 +15,7 @@ pub fn cargo_install(paths: &Paths, package: &str, version: &str, binary: &str) 
     if !binary.exists() {
         println!("Installing {package} {version} (up to 10 minutes)");
         command::run(
-            Command::new("cargo")
+            command::cargo()
                 .args(["install", "--locked", "--quiet", package])
                 .args(["--version", version])
                 .arg("--root")
