@@ -5,7 +5,7 @@ use futures::stream;
 use lakehouse_tests::{expect_problem, expect_text};
 use reqwest::Body;
 
-use crate::{broken_off, commit, detail, start, unharmed};
+use crate::{broken_off, builder, commit, detail, start, unharmed};
 
 /// What the hostile plugin may send.
 const MAX_RESPONSE: usize = 1 << 20;
@@ -31,7 +31,7 @@ async fn a_body_that_is_not_read_is_dropped() {
 
 #[tokio::test]
 async fn a_body_that_is_held_unread_ends_at_the_deadline() {
-    let server = start().await;
+    let server = builder("deadline = \"3s\"\n").start().await;
     let begun = Instant::now();
     let stalls = server.post("/v1/hostile/stall").body(upload(128)).send();
     let (answer, ()) = tokio::join!(stalls, unharmed(&server));

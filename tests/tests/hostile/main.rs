@@ -23,7 +23,6 @@ memory = "256MiB"
 handles = 1000
 hostcall = "1MiB"
 cpu = "500ms"
-deadline = "3s"
 max_response = "1MiB"
 max_log = "64KiB"
 "#;
