@@ -200,6 +200,23 @@ impl Server {
         self.logs.text(0)
     }
 
+    /// Waits until the log holds `text`, and returns all of it. A line reaches the reader
+    /// of a pipe some time after the answer that it belongs to.
+    ///
+    /// # Panics
+    /// If it does not within 20 seconds.
+    pub async fn logged(&self, text: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let logs = self.logs();
+            if logs.contains(text) {
+                return logs;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "no {text:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Ends the process at once, as a power cut would.
     pub fn kill9(&mut self) {
         self.child.kill().expect("SIGKILL can be sent");

@@ -141,15 +141,8 @@ async fn logs_can_be_text_and_filtered() {
     let id = "look-for-me";
     let request = server.get("/v1/nothing").header("x-request-id", id);
     expect_status(request.send().await.unwrap(), 404).await;
-    let begun = std::time::Instant::now();
-    while !server.logs().contains(id) {
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "no line for the request"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(!server.logs().contains("{\"timestamp\""));
+    let logs = server.logged(id).await;
+    assert!(!logs.contains("{\"timestamp\""));
 }
 
 /// A request to vectors whose body has not come yet.
@@ -203,11 +196,7 @@ async fn sigterm_does_not_wait_for_ever() {
     let _stream = half_a_request(&server, INDEX);
     let status = server.terminate().await;
     assert_eq!(status.code(), Some(0));
-    assert!(
-        server.logs().contains("server.drain_timeout"),
-        "{}",
-        server.logs()
-    );
+    server.logged("server.drain_timeout").await;
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn what_is_no_component_leaves_the_old_one_serving() {
     for key in ["digest", "generation", "deployed_at"] {
         assert_eq!(after[key], before[key], "{key}");
     }
-    assert!(server.logs().contains(&reason), "the log says why");
+    server.logged(&reason).await;
 
     // The next file is as good as any.
     drop_in(&folder, "toy", &version('b'));
@@ -166,7 +166,7 @@ async fn a_folder_that_cannot_be_read_is_named_and_all_serve_on() {
     let trouble = tokio::time::timeout(super::SOON, named).await.unwrap();
     assert!(trouble.contains("cannot read the folder"), "{trouble}");
     assert!(trouble.contains("live"), "{trouble}");
-    assert!(server.logs().contains(&trouble));
+    server.logged(&trouble).await;
     assert_eq!(toy(&server).await, "a");
 
     // Another folder of the name is followed as well.

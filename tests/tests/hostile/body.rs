@@ -49,7 +49,7 @@ async fn a_body_without_end_is_cut_at_its_limit() {
     assert_eq!(answer.status(), 200);
     let received = broken_off(answer).await;
     assert!(received <= MAX_RESPONSE, "{received}");
-    assert!(server.logs().contains("`max_response`"));
+    server.logged("`max_response`").await;
     unharmed(&server).await;
 }
 

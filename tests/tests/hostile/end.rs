@@ -16,7 +16,7 @@ async fn a_trap_is_a_bad_gateway() {
 async fn a_panic_leaves_its_message_in_the_log() {
     let server = start().await;
     detail(&server, "panic", 502).await;
-    assert!(server.logs().contains("a panic on purpose"));
+    server.logged("a panic on purpose").await;
     unharmed(&server).await;
 }
 

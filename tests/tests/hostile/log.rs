@@ -10,7 +10,7 @@ async fn what_one_request_logs_is_cut_and_that_is_said_once() {
     if answer.status() == 200 {
         assert_eq!(expect_text(answer, 200).await, "logged");
     }
-    let logs = server.logs();
+    let logs = server.logged("`max_log`").await;
     assert_eq!(logs.matches("`max_log`").count(), 1);
     assert!(logs.len() < 256 << 10, "{} bytes", logs.len());
     unharmed(&server).await;

@@ -74,7 +74,7 @@ async fn other_hosts_are_out_of_reach() {
     let server = start().await;
     let got = fetch(&server, &format!("{}/healthz", other.address())).await;
     assert!(got.contains("HttpRequestDenied"), "{got}");
-    assert!(server.logs().contains("`grants.http` does not cover it"));
+    server.logged("`grants.http` does not cover it").await;
     unharmed(&server).await;
 }
 

@@ -1,7 +1,5 @@
 //! The log lines that a request causes.
 
-use std::time::{Duration, Instant};
-
 use lakehouse_tests::{Server, expect_status};
 use serde_json::Value;
 
@@ -9,13 +7,9 @@ use super::{PARENT, SPAN, TRACE};
 
 /// The lines of a server, parsed, once one of them says so.
 async fn lines(server: &Server, last: &str) -> Vec<Value> {
-    let begun = Instant::now();
-    while !server.logs().contains(last) {
-        assert!(begun.elapsed() < Duration::from_secs(10), "no {last:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let logs = server.logged(last).await;
     let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
-    server.logs().lines().map(parse).collect()
+    logs.lines().map(parse).collect()
 }
 
 /// The line with this message.
@@ -96,14 +90,8 @@ async fn lines_of_text_have_it_too() {
         .get("/v1/probe/say")
         .header("x-request-id", "by-text");
     expect_status(request.send().await.unwrap(), 204).await;
-    let begun = Instant::now();
-    let said = loop {
-        let logs = server.logs();
-        if let Some(line) = logs.lines().find(|line| line.contains("said to the log")) {
-            break line.to_owned();
-        }
-        assert!(begun.elapsed() < Duration::from_secs(10), "{logs}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let logs = server.logged("said to the log").await;
+    let said = logs.lines().find(|line| line.contains("said to the log"));
+    let said = said.expect("its line");
     assert!(said.ends_with(" request_id=by-text"), "{said}");
 }
