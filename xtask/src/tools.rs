@@ -1,7 +1,6 @@
 //! Programs from crates.io, each version in a folder of its own.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Result;
 
