@@ -99,9 +99,9 @@ impl Engines {
         }
         // Code of another make is for the other engine, or left by another version.
         if side.cache.has_other(digest) {
-            let side = self.side_by_side()?;
-            if let Some(component) = side.cache.find(digest) {
-                return Ok(side.compiled(component, true));
+            let other = self.side_by_side()?;
+            if let Some(component) = other.cache.find(digest).filter(|found| other.lacks(found)) {
+                return Ok(other.compiled(component, true));
             }
         }
         // Its types come first and are checked first: one that needs the other engine
@@ -113,6 +113,9 @@ impl Engines {
             }
         }
         let side = self.side_by_side()?;
+        if let Some(component) = side.cache.find(digest) {
+            return Ok(side.compiled(component, true));
+        }
         let code = compilers.run(|| side.engine.precompile_component(bytes))?;
         let component = side.cache.keep(digest, &code)?;
         Ok(side.compiled(component, false))
