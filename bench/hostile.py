@@ -25,7 +25,7 @@ CRIMES = [
 
 CONFIGURATION = """
 [plugins]
-required = []
+required = ["hello", "hostile"]
 [plugins.hostile]
 memory = "64MiB"
 cpu = "1s"
