@@ -57,3 +57,8 @@ fn pyiceberg_writes_through_the_rest_catalog() {
 fn columns_that_pyiceberg_changes_are_found_by_their_ids() {
     client("pyiceberg_evolves.py", &[]);
 }
+
+#[test]
+fn pyarrow_fills_and_searches_vectors() {
+    client("vectors_arrow.py", &[]);
+}

@@ -1,5 +1,6 @@
 //! The vector service, through the front door.
 
+mod arrow;
 mod calls;
 mod damage;
 mod input;

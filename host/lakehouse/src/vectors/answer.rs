@@ -8,7 +8,8 @@ use lakehouse_vectord::{DamagedIndex, Error, ErrorKind, Hit, IndexInfo, StoredIt
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::input::Searched;
+use super::arrow;
+use super::input::{Media, Searched};
 
 /// Seconds after which a busy service is worth another try.
 const RETRY_SECONDS: u64 = 1;
@@ -107,12 +108,16 @@ impl IntoResponse for Failure {
 /// An answer of JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Failure> {
     let body = serde_json::to_vec(value).map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(of_type(status, "application/json", body))
+}
+
+fn of_type(status: StatusCode, media: &'static str, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
         .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    response
 }
 
 /// An answer without a body.
@@ -204,8 +209,8 @@ struct FoundHit<'a> {
     vector: Option<&'a [f32]>,
 }
 
-/// Answers a search.
-pub fn found(searched: &Searched, found: &[Vec<Hit>]) -> Result<Response, Failure> {
+/// Answers a search, in the form in which it was asked.
+pub fn found(media: Media, searched: &Searched, found: &[Vec<Hit>]) -> Result<Response, Failure> {
     let shown = searched.shown;
     let hits = || found.iter().flatten();
     let texts = hits().filter_map(|hit| hit.metadata.as_ref());
@@ -218,6 +223,12 @@ pub fn found(searched: &Searched, found: &[Vec<Hit>]) -> Result<Response, Failur
                 hits().count()
             ),
         ));
+    }
+    if media == Media::Arrow {
+        let queries = &searched.queries;
+        let dimension = queries.first().map_or(0, |query| query.vector.len());
+        let body = arrow::hits(found, shown, dimension)?;
+        return Ok(of_type(StatusCode::OK, arrow::MEDIA_TYPE, body));
     }
     match found {
         [only] if !searched.many => json(

@@ -4,36 +4,66 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use axum::body::{Body, Bytes};
+use axum::extract::Query as Parameters;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderValue, Request, StatusCode, Uri};
 use lakehouse_vectord::{Filter, Item, Query};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answer::{Failure, Shown};
+use super::arrow;
+
+/// What a body is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    Json,
+    /// See [`arrow`].
+    Arrow,
+}
 
 /// Reads a body of JSON, whose size the gateway bounds.
 pub async fn body(request: Request<Body>) -> Result<Bytes, Failure> {
-    if let Some(value) = request.headers().get(CONTENT_TYPE) {
-        let text = value.to_str().unwrap_or_default();
-        let media = text.split(';').next().unwrap_or_default().trim();
-        let media = media.to_ascii_lowercase();
-        if media != "application/json" && !media.ends_with("+json") {
-            return Err(Failure::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                format!("the body must be application/json, not {text:?}"),
-            ));
-        }
+    match any_body(request).await? {
+        (Media::Json, body) => Ok(body),
+        (Media::Arrow, _) => Err(unsupported(arrow::MEDIA_TYPE, "application/json")),
     }
-    axum::body::to_bytes(request.into_body(), usize::MAX)
-        .await
-        .map_err(|error| {
-            Failure::new(
-                StatusCode::BAD_REQUEST,
-                format!("the body broke off: {error}"),
-            )
-        })
+}
+
+/// Reads a body of JSON or Arrow, whose size the gateway bounds.
+pub async fn any_body(request: Request<Body>) -> Result<(Media, Bytes), Failure> {
+    let media = match request.headers().get(CONTENT_TYPE) {
+        Some(value) => media(value)?,
+        None => Media::Json,
+    };
+    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await;
+    let body = body.map_err(|error| {
+        Failure::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body broke off: {error}"),
+        )
+    })?;
+    Ok((media, body))
+}
+
+fn media(value: &HeaderValue) -> Result<Media, Failure> {
+    let text = value.to_str().unwrap_or_default();
+    let media = text.split(';').next().unwrap_or_default().trim();
+    let media = media.to_ascii_lowercase();
+    match media.as_str() {
+        arrow::MEDIA_TYPE => Ok(Media::Arrow),
+        "application/json" => Ok(Media::Json),
+        _ if media.ends_with("+json") => Ok(Media::Json),
+        _ => Err(unsupported(text, "application/json")),
+    }
+}
+
+fn unsupported(found: &str, wanted: &str) -> Failure {
+    Failure::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        format!("the body must be {wanted}, not {found:?}"),
+    )
 }
 
 /// Reads a JSON object.
@@ -84,8 +114,11 @@ struct NewItem<'a> {
 }
 
 /// Reads the body of `add`.
-pub fn items(body: &[u8]) -> Result<Vec<Item>, Failure> {
-    let addition: Addition<'_> = parse(body)?;
+pub fn items(media: Media, body: Bytes) -> Result<Vec<Item>, Failure> {
+    if media == Media::Arrow {
+        return arrow::items(body);
+    }
+    let addition: Addition<'_> = parse(&body)?;
     let item = |Object(item): Object<NewItem<'_>>| Item {
         id: item.id,
         vector: item.vector,
@@ -132,29 +165,79 @@ impl Search<'_> {
                 ));
             }
         };
-        let filter: Option<Filter> = self.filter.map(|raw| raw.get().parse()).transpose()?;
-        let shown = match &self.include {
-            None => Shown::default(),
-            Some(names) => Shown::named(names)?,
+        let options = Options {
+            k: self.k,
+            ef: self.ef,
+            filter: self.filter.map(|raw| raw.get().parse()).transpose()?,
+            shown: match &self.include {
+                None => Shown::default(),
+                Some(names) => Shown::named(names)?,
+            },
         };
+        Ok(options.searched(vectors, many))
+    }
+}
+
+/// What all queries of a search share.
+struct Options {
+    k: usize,
+    ef: Option<usize>,
+    filter: Option<Filter>,
+    shown: Shown,
+}
+
+impl Options {
+    fn searched(self, vectors: Vec<Vec<f32>>, many: bool) -> Searched {
         let query = |vector| Query {
             vector,
             k: self.k,
             ef: self.ef,
-            filter: filter.clone(),
-            with_vectors: shown.vector,
+            filter: self.filter.clone(),
+            with_vectors: self.shown.vector,
         };
-        Ok(Searched {
+        Searched {
             queries: vectors.into_iter().map(query).collect(),
-            shown,
+            shown: self.shown,
             many,
-        })
+        }
     }
 }
 
 /// Reads the body of `search`.
 pub fn search(body: &[u8]) -> Result<Searched, Failure> {
     parse::<Search<'_>>(body)?.searched()
+}
+
+/// The query string of a search whose body is Arrow.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SearchParameters {
+    k: usize,
+    ef: Option<usize>,
+    /// JSON.
+    filter: Option<String>,
+    /// Names with commas between them.
+    include: Option<String>,
+}
+
+/// Reads a search whose body is Arrow.
+pub fn arrow_search(uri: &Uri, body: Bytes) -> Result<Searched, Failure> {
+    let Parameters(parameters) = Parameters::<SearchParameters>::try_from_uri(uri)
+        .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let names = parameters.include.map(|names| {
+        let names = names.split(',').filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect::<Vec<_>>()
+    });
+    let options = Options {
+        k: parameters.k,
+        ef: parameters.ef,
+        filter: parameters.filter.map(|text| text.parse()).transpose()?,
+        shown: match &names {
+            None => Shown::default(),
+            Some(names) => Shown::named(names)?,
+        },
+    };
+    Ok(options.searched(arrow::queries(body)?, true))
 }
 
 /// The body of `delete`.

@@ -4,6 +4,8 @@
 //! a bounded number of them at once.
 
 mod answer;
+mod arrow;
+mod frames;
 mod input;
 mod snapshots;
 mod work;
@@ -20,7 +22,7 @@ use lakehouse_capabilities::Store;
 use lakehouse_vectord::{IndexSpec, Service};
 
 use answer::{Failure, FoundItem, Listing};
-use input::Deletion;
+use input::{Deletion, Media};
 use snapshots::{Snapshots, Wanted};
 use work::Work;
 
@@ -87,9 +89,9 @@ async fn drop_index(State(work): State<Work>, Path(name): Path<String>) -> Answe
 }
 
 async fn add(State(work): State<Work>, Path(name): Path<String>, request: Request<Body>) -> Answer {
-    let body = input::body(request).await?;
+    let (media, body) = input::any_body(request).await?;
     let run = move |service: &Service| {
-        let items = input::items(&body)?;
+        let items = input::items(media, body)?;
         answer::json(StatusCode::OK, &service.add(&name, items)?)
     };
     work.write(run).await
@@ -100,11 +102,15 @@ async fn search(
     Path(name): Path<String>,
     request: Request<Body>,
 ) -> Answer {
-    let body = input::body(request).await?;
+    let uri = request.uri().clone();
+    let (media, body) = input::any_body(request).await?;
     let run = move |service: &Service| {
-        let searched = input::search(&body)?;
+        let searched = match media {
+            Media::Json => input::search(&body)?,
+            Media::Arrow => input::arrow_search(&uri, body)?,
+        };
         let found = service.search_many(&name, &searched.queries)?;
-        answer::found(&searched, &found)
+        answer::found(media, &searched, &found)
     };
     work.compute(run).await
 }
