@@ -64,6 +64,12 @@ enum What {
         #[arg(long, default_value = "5")]
         seconds: String,
     },
+    /// What calls between plugins cost, and SQL functions of plugins.
+    Calls {
+        /// Rows of each statement.
+        #[arg(long, default_value = "4000000")]
+        rows: String,
+    },
     /// Start to ready, and memory at rest.
     Start {
         /// Starts to measure.
@@ -149,6 +155,16 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
                     .arg(examples.join("hostile.wasm"))
                     .arg(seconds),
             )
+        }
+        What::Calls { rows } => {
+            command::run(
+                Command::new("cargo")
+                    .current_dir(&paths.root)
+                    .env("CARGO_TARGET_DIR", &paths.target)
+                    .args(["bench", "--workspace", "--exclude", "xtask"])
+                    .args(["--bench", "calls"]),
+            )?;
+            command::run(measure("calls.py").arg(paths.plugins()).arg(rows))
         }
         What::Start { runs } => command::run(measure("start.py").arg(paths.plugins()).arg(runs)),
         What::Vectors {

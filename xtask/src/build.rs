@@ -14,7 +14,9 @@ use crate::toolchain::Toolchain;
 pub const PLUGINS: [&str; 4] = ["storage", "catalog", "ingest", "query"];
 
 /// Plugins that only tests, benchmarks and readers need.
-pub const EXAMPLES: [&str; 5] = ["greet", "hello", "hostile", "probe", "words"];
+pub const EXAMPLES: [&str; 8] = [
+    "greet", "hello", "hostile", "liar", "logfmt", "probe", "text", "words",
+];
 
 /// Plugins and host.
 pub fn all(paths: &Paths) -> Result<()> {

@@ -14,6 +14,7 @@ mod generated {
         with: {
             "wasi:io": wasmtime_wasi::p2::bindings::io,
             "lakehouse:plugin/store.pending-read": crate::store::capability::PendingRead,
+            "lakehouse:plugin/formats.decoder": crate::formats::Decoder,
             "lakehouse:plugin/store.upload": crate::store::capability::UploadResource,
         },
         trappable_error_type: {

@@ -5,16 +5,15 @@
 //! is swapped. The types of both sides are those of the import side's bindings:
 //! lifted from one component and lowered into the other without a copy between.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use lakehouse_runtime::{
-    CallContext, CallError, Capability, Extensions, PluginSpec, Runtime, State,
-};
+use lakehouse_runtime::{CallContext, Capability, Extensions, PluginSpec, Runtime, State};
 use wasmtime::component::{ComponentNamedList, HasData, Lift, Linker, Lower};
 
 use crate::bindings::{catalog as wit, types};
 use crate::call::{self, Call};
 use crate::grants::{Access, Grants};
+use crate::remote::{Remote, failed};
 use crate::{Error, Kind};
 
 /// The interface, without a version.
@@ -25,7 +24,7 @@ const INSTANCE: &str = "lakehouse:plugin/catalog@0.1.0";
 /// Connects plugins to the one that exports the catalog.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogCapability {
-    runtime: Arc<OnceLock<Runtime>>,
+    remote: Remote,
 }
 
 impl CatalogCapability {
@@ -36,14 +35,13 @@ impl CatalogCapability {
 
     /// Names the runtime whose plugins serve. Later calls change nothing.
     pub fn bind(&self, runtime: Runtime) {
-        // A second runtime would be a mistake of the host, not of its input.
-        let _ = self.runtime.set(runtime);
+        self.remote.bind(runtime);
     }
 }
 
 /// What one plugin may do with the catalog.
 struct Context {
-    runtime: Arc<OnceLock<Runtime>>,
+    remote: Remote,
     grants: Grants,
 }
 
@@ -66,7 +64,7 @@ impl Capability for CatalogCapability {
 
     fn prepare(&self, spec: &PluginSpec, ext: &mut Extensions) -> Result<(), String> {
         ext.insert(Arc::new(Context {
-            runtime: Arc::clone(&self.runtime),
+            remote: self.remote.clone(),
             grants: Grants::of_catalog(&spec.grants)?,
         }));
         Ok(())
@@ -147,54 +145,31 @@ impl View {
         R: Send + Sync + 'static,
         (Result<R, types::Error>,): ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let context = self.context.as_ref();
+        let Some(context) = &self.context else {
+            return Err(Error::denied("the plugin has no grant for the catalog"));
+        };
         let runtime = context
-            .and_then(|context| context.runtime.get())
-            .ok_or_else(|| unavailable("the host is still starting"))?;
-        let plugin = runtime
-            .exporter(INTERFACE)
-            .ok_or_else(|| unavailable("no plugin that exports it is loaded"))?;
-        let called = runtime
-            .call_with(&plugin, call, async move |store, instance| {
-                let interface = instance.get_export_index(&mut *store, None, INSTANCE);
-                let index = interface.and_then(|interface| {
-                    instance.get_export_index(&mut *store, Some(&interface), function)
-                });
-                let index = index.ok_or_else(|| {
-                    wasmtime::format_err!("`{INSTANCE}` lacks the function `{function}`")
-                })?;
-                let function = instance
-                    .get_typed_func::<P, (Result<R, types::Error>,)>(&mut *store, &index)?;
-                let (answer,) = function.call_async(store, params).await?;
-                Ok(answer)
-            })
+            .remote
+            .runtime()
+            .map_err(|error| failed("the catalog cannot be had", error))?;
+        let plugin = runtime.exporter(INTERFACE).ok_or_else(|| {
+            Error::new(
+                Kind::Unavailable,
+                "the catalog cannot be had: no plugin that exports it is loaded",
+            )
+        })?;
+        let called: Result<Result<R, types::Error>, _> = context
+            .remote
+            .call(&plugin, call, INSTANCE, function, params)
             .await;
         match called {
             Ok(answer) => answer.map_err(Error::from),
-            Err(error) => Err(failed(&plugin, error)),
+            Err(error) => Err(failed(
+                format!("the catalog plugin `{plugin}` failed"),
+                error,
+            )),
         }
     }
-}
-
-fn unavailable(reason: &str) -> Error {
-    Error::new(
-        Kind::Unavailable,
-        format!("the catalog cannot be had: {reason}"),
-    )
-}
-
-fn failed(plugin: &str, error: CallError) -> Error {
-    let kind = match error {
-        CallError::NotFound | CallError::Unavailable { .. } | CallError::Saturated { .. } => {
-            Kind::Unavailable
-        }
-        CallError::Timeout(_) => Kind::Unavailable,
-        CallError::Refused(_) => Kind::Denied,
-        CallError::Trapped(_) | CallError::TooLong { .. } | CallError::Internal(_) => {
-            Kind::Internal
-        }
-    };
-    Error::new(kind, format!("the catalog plugin `{plugin}` failed")).with_source(error)
 }
 
 impl types::Host for View {

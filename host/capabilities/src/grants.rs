@@ -155,6 +155,26 @@ impl Grants {
     }
 }
 
+/// The plugins that a capability may have do something.
+#[derive(Debug)]
+pub(crate) struct Names(Vec<String>);
+
+impl Names {
+    /// Reads `grants.<name>`: `["geo", "text"]`, or `["*"]` for every one.
+    pub(crate) fn read(grants: &serde_json::Value, name: &str) -> Result<Self, String> {
+        let names = section::<String>(grants, name)?;
+        match names.iter().find(|name| name.is_empty()) {
+            None => Ok(Self(names)),
+            Some(_) => Err(format!("grants.{name}: \"\" is no plugin's name")),
+        }
+    }
+
+    /// Whether it may be this plugin.
+    pub(crate) fn covers(&self, plugin: &str) -> bool {
+        self.0.iter().any(|name| name == "*" || name == plugin)
+    }
+}
+
 fn section<T: DeserializeOwned>(grants: &serde_json::Value, name: &str) -> Result<Vec<T>, String> {
     match grants.get(name) {
         None => Ok(Vec::new()),
@@ -219,6 +239,27 @@ mod tests {
         let grants = Grants::of_store(&json!({})).expect("no grants");
         assert!(!grants.allow("", Access::Read));
         assert!(!grants.allow("a", Access::Read));
+    }
+
+    #[test]
+    fn plugins_are_granted_by_name_or_all() {
+        let grants = json!({"functions": ["geo"], "formats": ["*"], "odd": "*", "none": [""]});
+        let geo = Names::read(&grants, "functions").expect("valid grants");
+        assert!(geo.covers("geo") && !geo.covers("geo2"));
+        assert!(
+            Names::read(&grants, "formats")
+                .expect("valid grants")
+                .covers("x")
+        );
+        assert!(
+            !Names::read(&grants, "absent")
+                .expect("no grants")
+                .covers("x")
+        );
+        for (name, said) in [("odd", "grants.odd: "), ("none", "grants.none: \"\"")] {
+            let error = Names::read(&grants, name).expect_err("must be refused");
+            assert!(error.starts_with(said), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the host offers to plugins: store, catalog, vectors, log, metrics and
-//! compression.
+//! What the host offers to plugins: store, catalog, vectors, the functions and formats
+//! of other plugins, log, metrics and compression.
 //!
 //! Each capability implements the runtime's [`Capability`](lakehouse_runtime::Capability)
 //! over the interfaces of the `lakehouse:plugin` WIT package. Every call is
@@ -11,9 +11,12 @@ mod call;
 mod catalog;
 mod compression;
 mod error;
+mod formats;
+mod functions;
 mod grants;
 mod log;
 mod metrics;
+mod remote;
 mod self_test;
 pub mod store;
 mod vectors;
@@ -21,6 +24,8 @@ mod vectors;
 pub use catalog::CatalogCapability;
 pub use compression::CompressionCapability;
 pub use error::{Error, Kind};
+pub use formats::FormatsCapability;
+pub use functions::FunctionsCapability;
 pub use log::LogCapability;
 pub use metrics::MetricsCapability;
 pub use self_test::self_test;

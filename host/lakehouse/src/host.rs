@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use lakehouse_capabilities::{
-    CatalogCapability, CompressionCapability, LogCapability, MetricsCapability, Store,
-    StoreCapability, VectorsCapability,
+    CatalogCapability, CompressionCapability, FormatsCapability, FunctionsCapability,
+    LogCapability, MetricsCapability, Store, StoreCapability, VectorsCapability,
 };
 use lakehouse_runtime::{Runtime, RuntimeConfig};
 use lakehouse_vectord::Service;
@@ -128,6 +128,8 @@ impl Host {
         let registry = prometheus::Registry::new();
 
         let catalog = Arc::new(CatalogCapability::new());
+        let functions = Arc::new(FunctionsCapability::new());
+        let formats = Arc::new(FormatsCapability::new());
         let settings = &config.runtime;
         let runtime = Runtime::new(
             RuntimeConfig {
@@ -143,6 +145,8 @@ impl Host {
                 Arc::new(StoreCapability::new(Arc::clone(&store))),
                 Arc::clone(&catalog) as _,
                 Arc::new(VectorsCapability::new(Arc::clone(&vectors))),
+                Arc::clone(&functions) as _,
+                Arc::clone(&formats) as _,
                 Arc::new(LogCapability),
                 Arc::new(MetricsCapability::new(registry.clone())),
                 Arc::new(CompressionCapability),
@@ -150,6 +154,8 @@ impl Host {
         )
         .context("runtime")?;
         catalog.bind(runtime.clone());
+        functions.bind(runtime.clone());
+        formats.bind(runtime.clone());
         let scratch = temporary.to_owned();
         let workshop = Workshop::new(Arc::clone(&config), runtime.clone(), scratch);
         Ok(Self {

@@ -1,7 +1,7 @@
 //! A loaded plugin.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lakehouse_trace::{Kind, Span};
@@ -141,8 +141,13 @@ impl Handler {
     }
 }
 
+/// Plugins loaded so far.
+static LOADINGS: AtomicU64 = AtomicU64::new(0);
+
 /// A plugin that serves.
 pub(crate) struct Plugin {
+    /// The number of this loading among all.
+    pub(crate) loading: u64,
     pub(crate) shared: Arc<Shared>,
     /// Its HTTP handler, if it exports one.
     pub(crate) handler: Option<Handler>,
@@ -170,6 +175,7 @@ impl Plugin {
             shared.budget.register(idle);
         }
         Self {
+            loading: LOADINGS.fetch_add(1, Ordering::Relaxed),
             handler,
             exports,
             gone: Mutex::new(Some(gone)),

@@ -20,7 +20,7 @@ use crate::state::State;
 use crate::{
     Artifact, BackoffStatus, Body, CallContext, CallError, Capability, Cause, Error, Inspection,
     PluginMetrics, PluginSpec, PluginState, PluginStatus, Refusal, Retired, RuntimeConfig, Staged,
-    Step, Swapped, Watch, check, inspect, load,
+    Step, Swapped, Watch, check, inspect, load, peer,
 };
 
 /// How long a shutdown waits for requests under way.
@@ -207,6 +207,21 @@ impl Runtime {
                         .any(|export| check::base(export) == interface)
             })
             .map(|entry| entry.status.name.clone())
+    }
+
+    /// The plugins that serve this interface, named with its version, by name; each with
+    /// a number that is new whenever it is loaded.
+    #[must_use]
+    pub fn exporters(&self, interface: &str) -> Vec<(String, u64)> {
+        let key = peer::key(interface);
+        let mut exporters = Vec::new();
+        self.0.find(|plugin| {
+            if plugin.exports.interface(&key).is_some() {
+                exporters.push((plugin.shared.spec.name.clone(), plugin.loading));
+            }
+            None::<()>
+        });
+        exporters
     }
 
     /// Has a plugin answer an HTTP request. Returns with the response's head; the body

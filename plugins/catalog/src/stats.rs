@@ -52,7 +52,7 @@ pub fn to_iceberg(
         let Some(kind) = field.field_type.as_primitive_type() else {
             continue;
         };
-        let bound = |literal: &Literal| {
+        let bound = |literal: &Literal| -> Result<Option<Datum>, Error> {
             let datum = to_datum(literal, kind).ok_or_else(|| {
                 wrong(format!(
                     "the statistics of column {name:?} are not of its type {kind}"

@@ -6,6 +6,7 @@ use arrow::error::ArrowError;
 use lakehouse_sdk::http::Problem;
 use lakehouse_sdk::types;
 use lakehouse_table::Error as TableError;
+use lakehouse_table::ipc::IpcFault;
 use parquet::errors::ParquetError;
 
 /// Why a body does not become rows.
@@ -89,6 +90,22 @@ impl From<Problem> for Fault {
 impl From<ArrowError> for Fault {
     fn from(error: ArrowError) -> Self {
         Self::data(error.to_string())
+    }
+}
+
+impl From<IpcFault> for Fault {
+    fn from(fault: IpcFault) -> Self {
+        match fault {
+            IpcFault::Read(error) => Self::Body(error),
+            IpcFault::Broken { column, detail } => {
+                let place = Place {
+                    name: column,
+                    ..Place::default()
+                };
+                Self::at(place, detail)
+            }
+            IpcFault::Arrow(error) => error.into(),
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! The way of a request:
 //! 1. [`params`] reads the query; a repeated `Idempotency-Key` is answered here.
 //! 2. [`body`] unwraps the body: multipart, compression, format.
-//! 3. A [`source`] for the format turns bytes into Arrow batches. What an
+//! 3. A [`source`] for the format turns bytes into Arrow batches; formats beside those
+//!    that are here are other plugins'. What an
 //!    existing table says of a column's type wins over what the data looks like.
 //! 4. [`load`] asks the catalog how to write, streams the batches into data
 //!    files, and commits them.
@@ -13,12 +14,11 @@
 //! what was written. No step holds more than a few row groups in memory.
 
 mod answer;
-mod arrow_batch;
 mod arrow_ipc;
-mod arrow_schema;
 mod body;
 mod csv;
 mod fault;
+mod format;
 mod iceberg_json;
 mod json;
 mod lines;

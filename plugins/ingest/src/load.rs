@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use lakehouse_sdk::catalog::{self, CommitRequest, DataFile, Version, WriteMode};
 use lakehouse_sdk::http::{Problem, Request, Response};
 use lakehouse_sdk::log::{self, Level};
-use lakehouse_sdk::{store, types};
+use lakehouse_sdk::{formats, store, types};
 use lakehouse_table::{
     TableWriter, WriteOptions, normalise_schema, schema_from_ipc, schema_to_ipc,
 };
@@ -24,7 +24,7 @@ const MAX_KEY: usize = 255;
 /// `POST /ingest`.
 pub(crate) fn load(request: Request) -> Result<Response, Problem> {
     let started = Instant::now();
-    let params = Params::read(&request.query_pairs())?;
+    let params = Params::read(&request.query_pairs(), formats::list)?;
     let key = idempotency_key(&request)?;
     if let Some(key) = &key
         && let Some(first) = found(catalog::find_commit(&params.table, key))?.flatten()
@@ -79,8 +79,8 @@ fn run(
     key: Option<String>,
     started: Instant,
 ) -> Result<Response, Fault> {
-    let body = body::open(request, params.format)?;
-    let mut source = source::open(body, params.csv.clone(), table)?;
+    let body = body::open(request, params.format.clone())?;
+    let mut source = source::open(body, params, table)?;
     if table.is_none() && !source.typed() {
         return Err(Fault::data(format!(
             "the body has no rows to infer column types from, and table '{}' does not exist",

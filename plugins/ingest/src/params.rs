@@ -6,7 +6,7 @@ use lakehouse_sdk::http::Problem;
 use crate::csv::CsvOptions;
 
 /// The format of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Comma-separated values, RFC 4180, and their relatives.
     Csv,
@@ -18,6 +18,8 @@ pub(crate) enum Format {
     Parquet,
     /// An Arrow IPC stream or file.
     Arrow,
+    /// What the plugin of this name reads.
+    Plugin(String),
 }
 
 impl Format {
@@ -84,15 +86,24 @@ pub(crate) struct Params {
     pub format: Option<Format>,
     pub evolve: bool,
     pub csv: CsvOptions,
+    /// What is for the plugin that reads the format.
+    pub options: Vec<(String, String)>,
 }
 
 impl Params {
     /// Reads the query's names and values. Unknown and repeated ones are
-    /// refused: a misspelt option must not be ignored.
-    pub(crate) fn read(pairs: &[(String, String)]) -> Result<Self, Problem> {
+    /// refused: a misspelt option must not be ignored. `plugins` are the formats
+    /// of other plugins, which have options of their own.
+    pub(crate) fn read(
+        pairs: &[(String, String)],
+        plugins: impl FnOnce() -> Vec<String>,
+    ) -> Result<Self, Problem> {
         let mut table = None;
         let mut mode = WriteMode::Append;
-        let mut format = None;
+        let asked = pairs.iter().find(|(name, _)| name == "format");
+        let format = asked.map(|(_, value)| format(value, plugins)).transpose()?;
+        let foreign = matches!(format, Some(Format::Plugin(_)));
+        let mut options = Vec::new();
         let mut evolve = false;
         let mut csv = CsvOptions::default();
         let mut nulls = Vec::new();
@@ -112,13 +123,9 @@ impl Params {
                         _ => return Err(bad(name, value, "append, create or overwrite")),
                     }
                 }
-                "format" => {
-                    format =
-                        Some(Format::from_name(value).ok_or_else(|| {
-                            bad(name, value, "csv, ndjson, json, parquet or arrow")
-                        })?);
-                }
+                "format" => {}
                 "evolve" => evolve = boolean(name, value)?,
+                _ if foreign => options.push((name.clone(), value.clone())),
                 "header" => csv.header = boolean(name, value)?,
                 "delimiter" => csv.delimiter = Some(delimiter(value)?),
                 "quote" => csv.quote = quote(value)?,
@@ -148,8 +155,27 @@ impl Params {
             format,
             evolve,
             csv,
+            options,
         })
     }
+}
+
+/// A format by its name: one that is here, or else a plugin's.
+fn format(value: &str, plugins: impl FnOnce() -> Vec<String>) -> Result<Format, Problem> {
+    if let Some(format) = Format::from_name(value) {
+        return Ok(format);
+    }
+    let plugins = plugins();
+    if plugins.iter().any(|plugin| plugin == value) {
+        return Ok(Format::Plugin(value.to_owned()));
+    }
+    let there = ["csv", "ndjson", "json", "parquet", "arrow"].into_iter();
+    let there: Vec<&str> = there.chain(plugins.iter().map(String::as_str)).collect();
+    Err(bad(
+        "format",
+        value,
+        &format!("one of {}", there.join(", ")),
+    ))
 }
 
 /// `name` or `namespace.name`; each part follows the catalog's rule.
@@ -216,7 +242,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Params::read(&pairs)
+        Params::read(&pairs, || vec!["logfmt".to_owned()])
     }
 
     #[test]
@@ -275,6 +301,21 @@ mod tests {
         .unwrap();
         assert_eq!(tab.csv.delimiter, Some(b'\t'));
         assert_eq!(tab.csv.nulls, ["NA", ""]);
+    }
+
+    #[test]
+    fn the_format_of_a_plugin_has_options_of_its_own() {
+        let read = read(&[("delimiter", "||"), ("format", "logfmt"), ("table", "t")]).unwrap();
+        assert_eq!(read.format, Some(Format::Plugin("logfmt".to_owned())));
+        assert_eq!(read.options, [("delimiter".to_owned(), "||".to_owned())]);
+        let error = Params::read(&[("format".to_owned(), "xls".to_owned())], || {
+            vec!["logfmt".to_owned()]
+        });
+        let detail = error.unwrap_err().detail;
+        assert!(
+            detail.ends_with("csv, ndjson, json, parquet, arrow, logfmt"),
+            "{detail}"
+        );
     }
 
     #[test]

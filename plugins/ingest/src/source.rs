@@ -6,9 +6,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::body::Body;
-use crate::csv::{CsvOptions, CsvSource};
+use crate::csv::CsvSource;
 use crate::fault::Fault;
-use crate::params::Format;
+use crate::format::FormatSource;
+use crate::params::{Format, Params};
 use crate::{arrow_ipc, json, parquet_file};
 
 /// A body as batches of one schema.
@@ -27,12 +28,12 @@ pub(crate) trait Source {
 /// Starts reading a body. `table` is the schema of the table, if it exists.
 pub(crate) fn open(
     body: Body,
-    csv: CsvOptions,
+    params: &Params,
     table: Option<&Schema>,
 ) -> Result<Box<dyn Source>, Fault> {
     let Body { reader, format } = body;
     Ok(match format {
-        Format::Csv => Box::new(CsvSource::open(reader, csv, table)?),
+        Format::Csv => Box::new(CsvSource::open(reader, params.csv.clone(), table)?),
         Format::Ndjson => Box::new(json::JsonSource::open(reader, json::Layout::Lines, table)?),
         Format::Json => Box::new(json::JsonSource::open(
             reader,
@@ -41,6 +42,7 @@ pub(crate) fn open(
         )?),
         Format::Parquet => Box::new(parquet_file::ParquetSource::open(reader)?),
         Format::Arrow => Box::new(arrow_ipc::ArrowSource::open(reader)?),
+        Format::Plugin(name) => Box::new(FormatSource::open(reader, name, &params.options, table)?),
     })
 }
 

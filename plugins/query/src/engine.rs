@@ -14,6 +14,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::catalog::Lakehouse;
+use crate::functions;
 use crate::objects::host_store;
 use crate::settings::Settings;
 use crate::spill;
@@ -44,7 +45,7 @@ pub fn session() -> Result<SessionContext> {
             TEMPLATE.get_or_init(|| state)
         }
     };
-    Ok(SessionContext::new_with_state(state.clone()))
+    Ok(SessionContext::new_with_state(functions::add_to(state)))
 }
 
 /// The URL under which the engine finds the store.

@@ -74,6 +74,12 @@ fn take_external(error: DataFusionError) -> Result<Problem, DataFusionError> {
                     None => Err(error),
                 };
             }
+            DataFusionError::ArrowError(source, _) => {
+                return match host_error(source.as_ref()) {
+                    Some(host) => Ok(Problem::from(host.clone())),
+                    None => Err(error),
+                };
+            }
             DataFusionError::ParquetError(source) => {
                 return match host_error(source.as_ref()) {
                     Some(host) => Ok(Problem::from(host.clone())),

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod execute;
 mod files;
+mod functions;
 mod objects;
 mod output;
 mod predicate;

@@ -1,4 +1,10 @@
-//! Bindings of the catalog as seen by the plugin that serves it.
+//! Bindings of the catalog as seen by the plugin that serves it; below, those of other
+//! interfaces that plugins export.
+
+#[cfg(feature = "arrow")]
+pub mod format;
+#[cfg(feature = "arrow")]
+pub mod functions;
 
 wit_bindgen::generate!({
     path: "../../wit",

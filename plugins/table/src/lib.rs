@@ -9,6 +9,7 @@
 //! 3. [`TableWriter::finish`] returns the [`DataFile`](lakehouse_sdk::catalog::DataFile)
 //!    records, with column statistics, for `catalog.commit`.
 //!
+//! [`ipc`] is how schemas and batches travel.
 //! Readers find the columns of a data file with [`ColumnsById`].
 //!
 //! Whoever links this crate into a component has the host decompress zstd, and must
@@ -18,7 +19,7 @@
 mod align;
 mod by_id;
 mod error;
-mod ipc;
+pub mod ipc;
 mod name_mapping;
 mod normalise;
 mod sink;

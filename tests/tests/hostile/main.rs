@@ -1,6 +1,8 @@
-//! What a hostile plugin does to the host, crime by crime as in `plugins/hostile`: each
-//! costs its own request, and a plugin beside it keeps answering.
+//! What a hostile plugin does to the host, crime by crime as in `plugins/hostile`, and
+//! what `plugins/liar` does to SQL: each costs its own request, and a plugin beside it
+//! keeps answering.
 
+mod arrow;
 mod body;
 mod compute;
 mod end;

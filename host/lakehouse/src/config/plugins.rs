@@ -259,6 +259,12 @@ fn grants(store: &[&str], catalog: Option<&str>, vectors: Option<&str>) -> toml:
     grants
 }
 
+/// With leave to have every plugin do something: `{ functions = ["*"] }`.
+fn and_all_plugins(mut grants: toml::Table, capability: &str) -> toml::Table {
+    grants.insert(capability.into(), vec!["*"].into());
+    grants
+}
+
 /// The sections of the plugins that come with the host.
 fn sections() -> BTreeMap<String, PluginSection> {
     let storage = PluginSection {
@@ -286,7 +292,10 @@ fn sections() -> BTreeMap<String, PluginSection> {
         deadline: Some(Span::secs(3600)),
         concurrency: Some(8),
         scratch: Some(true),
-        grants: Some(grants(&["warehouse/"], Some("write"), None)),
+        grants: Some(and_all_plugins(
+            grants(&["warehouse/"], Some("write"), None),
+            "formats",
+        )),
         ..PluginSection::default()
     };
     let query = PluginSection {
@@ -299,7 +308,10 @@ fn sections() -> BTreeMap<String, PluginSection> {
         concurrency: Some(8),
         idle: Some(Span::secs(300)),
         scratch: Some(true),
-        grants: Some(grants(&["warehouse/"], Some("write"), Some("read"))),
+        grants: Some(and_all_plugins(
+            grants(&["warehouse/"], Some("write"), Some("read")),
+            "functions",
+        )),
         ..PluginSection::default()
     };
     BTreeMap::from([

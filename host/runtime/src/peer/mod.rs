@@ -21,7 +21,7 @@ use std::sync::{Arc, Weak};
 use wasmtime::component::types::{ComponentItem, Type};
 use wasmtime::component::{Component, Linker};
 
-pub(crate) use exports::Exports;
+pub(crate) use exports::{Exports, key};
 pub(crate) use grant::{GRANT, Grant};
 
 use crate::runtime::Inner;

@@ -10,25 +10,20 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field};
 use arrow::ipc::{FieldNode, RecordBatch};
 
-use crate::fault::Fault;
+use super::fault::{IpcFault, broken};
 
 /// Bytes of the largest batch, decompressed.
-pub(crate) const MAX_BYTES: u64 = 512 << 20;
+pub(super) const MAX_BYTES: u64 = 512 << 20;
 
 /// The prefix of a buffer that is not compressed in a batch that is.
 const NOT_COMPRESSED: i64 = -1;
 
-/// What stands wrong in a message.
-pub(crate) fn broken(what: &str) -> Fault {
-    Fault::data(format!("the Arrow stream is broken: {what}"))
-}
-
 /// Checks a batch against its body and the columns it is to fill.
-pub(crate) fn check<'a>(
+pub(super) fn check<'a>(
     batch: RecordBatch<'_>,
     body: &Buffer,
     columns: impl IntoIterator<Item = &'a Field>,
-) -> Result<(), Fault> {
+) -> Result<(), IpcFault> {
     if batch.length() < 0 {
         return Err(broken("a batch of negative length"));
     }
@@ -53,7 +48,7 @@ pub(crate) fn check<'a>(
 }
 
 /// The length of every buffer, decompressed.
-fn lengths(batch: &RecordBatch<'_>, body: &Buffer) -> Result<VecDeque<u64>, Fault> {
+fn lengths(batch: &RecordBatch<'_>, body: &Buffer) -> Result<VecDeque<u64>, IpcFault> {
     let compressed = batch.compression().is_some();
     let mut lengths = VecDeque::new();
     let mut total = 0;

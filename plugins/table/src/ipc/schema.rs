@@ -7,12 +7,12 @@ use arrow::ipc::{
     DateUnit, Endianness, Field, Int, IntervalUnit, Precision, Schema, TimeUnit, Type,
 };
 
-use crate::fault::{Fault, Place};
+use super::fault::IpcFault;
 
 /// Refuses what the conversion cannot take.
-pub(crate) fn check(schema: &Schema<'_>) -> Result<(), Fault> {
+pub(super) fn check(schema: &Schema<'_>) -> Result<(), IpcFault> {
     if schema.endianness() != Endianness::Little {
-        return Err(Fault::data(
+        return Err(IpcFault::new(
             "the Arrow stream is big-endian; send it little-endian",
         ));
     }
@@ -20,14 +20,16 @@ pub(crate) fn check(schema: &Schema<'_>) -> Result<(), Fault> {
     for field in fields {
         if !converts(&field) {
             let name = field.name().unwrap_or_default();
-            return Err(Fault::at(
-                Place::default().name(name),
-                format!("column '{name}' has an Arrow type that is broken or not supported"),
-            ));
+            return Err(IpcFault::Broken {
+                column: Some(name.to_owned()),
+                detail: format!(
+                    "column '{name}' has an Arrow type that is broken or not supported"
+                ),
+            });
         }
     }
     if schema.fields().is_none() {
-        return Err(Fault::data("the Arrow schema has no columns"));
+        return Err(IpcFault::new("the Arrow schema has no columns"));
     }
     Ok(())
 }

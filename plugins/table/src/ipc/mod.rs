@@ -1,16 +1,35 @@
-//! Schemas as they travel between plugins: an Arrow IPC stream without batches.
+//! Arrow IPC: schemas and batches as they travel between plugins, and bodies.
+//!
+//! Arrow's own reader trusts the lengths that a stream declares, and panics where they
+//! lie. [`Reader`] checks them first: it is for streams from elsewhere.
+
+mod batch;
+mod fault;
+mod reader;
+mod schema;
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
+pub use fault::IpcFault;
+pub use reader::Reader;
+
 /// The bytes of an Arrow IPC stream that holds `schema` and no batch.
 pub fn schema_to_ipc(schema: &Schema) -> Result<Vec<u8>, ArrowError> {
     let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
     writer.finish()?;
+    writer.into_inner()
+}
+
+/// The bytes of an Arrow IPC stream that holds this batch.
+pub fn encode(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+    writer.write(batch)?;
     writer.into_inner()
 }
 

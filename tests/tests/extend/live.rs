@@ -1,0 +1,82 @@
+//! Functions and formats that come and go while the host runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use lakehouse_tests::{Server, expect_json, plugin};
+
+use crate::{rows, send};
+
+/// The longest that a change may take to be seen. A second is the aim; the rest is for
+/// machines that do much at once.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A server, and the folder of its plugins.
+async fn server() -> (Server, PathBuf) {
+    let builder = Server::builder().plugins(&["catalog", "ingest", "query"]);
+    let folder = builder.folder().join("plugins");
+    (builder.start().await, folder)
+}
+
+/// Puts the file of a built plugin into place whole, under a name.
+fn drop_in(folder: &Path, name: &str, built: &str) {
+    let part = folder.join(format!("{name}.part"));
+    fs::copy(plugin(built), &part).unwrap();
+    fs::rename(part, folder.join(format!("{name}.wasm"))).unwrap();
+}
+
+/// Asks until the answer has this status.
+async fn until<F: Future<Output = reqwest::Response>>(status: u16, ask: impl Fn() -> F) {
+    let begun = Instant::now();
+    loop {
+        let answer = ask().await;
+        if answer.status() == status {
+            return;
+        }
+        let text = answer.text().await.unwrap();
+        assert!(begun.elapsed() < SOON, "not {status}: {text}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn functions_are_there_as_long_as_their_plugin() {
+    let (server, folder) = server().await;
+    let slug = || send(&server, "select slug('a')");
+    let same = || send(&server, "select same(1)");
+    until(400, slug).await;
+    drop_in(&folder, "text", "text");
+    until(200, slug).await;
+    let found = rows(&server, "select slug('Hello, World!'), longest('a')").await;
+    assert_eq!(found, serde_json::json!([["hello-world", "a"]]));
+
+    // Another version has other functions.
+    drop_in(&folder, "text", "liar");
+    until(200, same).await;
+    until(400, slug).await;
+
+    fs::remove_file(folder.join("text.wasm")).unwrap();
+    until(400, same).await;
+
+    // A rollback, or a deploy, has the same effect as a file.
+    let bytes = fs::read(plugin("text")).unwrap();
+    let put = server.put("/v1/plugins/text").body(bytes);
+    expect_json(put.send().await.unwrap(), 201).await;
+    until(200, slug).await;
+}
+
+#[tokio::test]
+async fn a_format_is_there_as_long_as_its_plugin() {
+    let (server, folder) = server().await;
+    let load = || async {
+        let request = server.post("/v1/ingest?table=t&mode=overwrite&format=lines");
+        request.body("a=1\n").send().await.unwrap()
+    };
+    until(400, load).await;
+    // The name of the file is that of the format.
+    drop_in(&folder, "lines", "logfmt");
+    until(201, load).await;
+    fs::remove_file(folder.join("lines.wasm")).unwrap();
+    until(400, load).await;
+}
