@@ -111,6 +111,7 @@ fn status(error: &DataFusionError) -> u16 {
             ArrowError::IoError(..)
             | ArrowError::IpcError(_)
             | ArrowError::ExternalError(_)
+            | ArrowError::ParquetError(_)
             | ArrowError::CDataInterface(_) => 500,
             ArrowError::MemoryError(_) => 507,
             _ => 400,

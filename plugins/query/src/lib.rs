@@ -19,6 +19,7 @@ mod objects;
 mod output;
 mod predicate;
 mod request;
+mod scan;
 mod settings;
 mod spill;
 mod statement;

@@ -25,6 +25,7 @@ use crate::error::{HostError, table_error};
 use crate::files::Files;
 use crate::objects::data_file_meta;
 use crate::predicate::{self, Columns};
+use crate::scan::Named;
 use crate::statistics;
 
 /// A table, pinned to the snapshot that it had when its name was resolved.
@@ -163,7 +164,7 @@ impl TableProvider for LakehouseTable {
         if let Some(hint) = hint {
             source = source.with_metadata_size_hint(hint);
         }
-        let config = FileScanConfigBuilder::new(store_url(), Arc::new(source))
+        let config = FileScanConfigBuilder::new(store_url(), Named::new(source))
             .with_file_group(group)
             .with_statistics(statistics)
             .with_limit(limit)
