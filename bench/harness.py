@@ -103,6 +103,12 @@ def table(heads, rows):
         print("| " + " | ".join(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row) + " |")
 
 
+def verdict(what, figure, bar, least=True):
+    """Prints a figure beside its bar."""
+    met = figure >= bar if least else figure <= bar
+    print(f"- {what}: {figure:.2f}, bar {bar}: {'met' if met else '**not met**'}")
+
+
 def geometric_mean(values):
     """The geometric mean."""
     product = 1.0

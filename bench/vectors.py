@@ -1,212 +1,198 @@
 """The vector service's library beside hnswlib, usearch and faiss.
 
-usage: vectors.py MEASURE CACHE PLOT ROWS DIMENSION DISTANCE FORM RUNS
+usage: vectors.py MEASURE CACHE PLOTS RUNS ONLY FILTERED FORM:ROWSxDIMENSION:DISTANCE...
 
 All build an HNSW graph of the same vectors with M 16 and efConstruction 200 on all
 processors, and search the 10 nearest of 1,000 queries; recall is against exact search.
 Ours goes through the whole service: building includes the log, flushed at each call, and
-the files; without quantisation, with it, and with hnsw_rs in the place of our own engine.
+the files. ONLY names contestants with commas between them: `lakehouse`, `lakehouse int8`,
+`hnsw_rs` (our service with that engine), `hnswlib`, `usearch`, `faiss`. FILTERED (yes or
+no) says whether searches among 1%, 10% and 50% of the vectors are measured too.
+
+The contestants search in turns, and what one thread does is measured by the processor's
+time, so that what else the machine does matters less; the best of RUNS counts.
 The bars: at recall 0.95 and 0.99, one thread, at least 1.2 times hnswlib's queries/s
-without quantisation and 2 times with it; building at most hnswlib's time.
+without quantisation and 2 times with it, and 0.9 a core on all; building at most
+hnswlib's time; filtered, recall 0.95 at hnswlib's queries/s; 1,000,000 vectors opened
+again within 2 s.
 """
 
-import json
-import math
 import os
 import pathlib
-import subprocess
 import sys
-import time
 
 import faiss
-import hnswlib
 import numpy
-import usearch.index
 
 import harness
+from curves import at_recall, plot
+from peers import NEAREST, OURS, PEERS, THREADS, Ours
 
 QUERIES = 1000
-NEAREST = 10
-M = 16
-EF_CONSTRUCTION = 200
 EFS = [10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 896, 1280]
+# Wide enough: what comes after tells nothing new.
+ENOUGH = 0.998
+PERCENTS = [1, 10, 50]
+FILTERED_EFS = [10, 20, 40, 80, 160, 320]
 RECALLS = [0.95, 0.99]
-THREADS = os.cpu_count()
 
 
-def generate(cache, rows, dimension, distance, form):
-    """Files of vectors, queries and true neighbours, made once."""
-    stem = pathlib.Path(cache) / f"vectors-1-{form}-{rows}x{dimension}-{distance}"
-    files = [stem.with_suffix(end) for end in (".base", ".queries", ".truth")]
-    if not all(file.exists() for file in files):
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        random = numpy.random.default_rng(1)
-        count = rows + QUERIES
-        if form == "clustered":
-            centres = random.standard_normal((100, dimension), dtype=numpy.float32)
-            vectors = centres[random.integers(0, len(centres), count)]
-            vectors += 0.7 * random.standard_normal((count, dimension), dtype=numpy.float32)
-        else:
-            vectors = random.random((count, dimension), dtype=numpy.float32)
-        if distance == "cosine":
-            vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)
-        exact = faiss.IndexFlatL2(dimension)
-        exact.add(vectors[:rows])
-        truth = exact.search(vectors[rows:], NEAREST)[1].astype(numpy.uint32)
-        for file, values in zip(files, (vectors[:rows], vectors[rows:], truth)):
-            values.tofile(file)
-    return files
+class Data:
+    """Vectors, queries and the rows that are truly nearest to them, made once as files."""
+
+    def __init__(self, cache, form, rows, dimension, distance):
+        self.dimension, self.distance = dimension, distance
+        stem = pathlib.Path(cache) / f"vectors-1-{form}-{rows}x{dimension}-{distance}"
+        self.base, self.asked = stem.with_suffix(".base"), stem.with_suffix(".queries")
+        if not (self.base.exists() and self.asked.exists()):
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            vectors = generate(cache, form, rows + QUERIES, dimension)
+            if distance == "cosine":
+                vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors[:rows].tofile(self.base)
+            vectors[rows:].tofile(self.asked)
+        read = lambda file: numpy.fromfile(file, numpy.float32).reshape(-1, dimension)
+        self.vectors, self.queries = read(self.base), read(self.asked)
+        self.stem, self.truths = stem, {}
+
+    def truth(self, percent=100):
+        """The nearest among the rows of which `row % 100` is less than the percentage."""
+        file = self.stem.with_suffix(f".truth-{percent}")
+        if not file.exists():
+            rows = numpy.flatnonzero(numpy.arange(len(self.vectors)) % 100 < percent)
+            exact = faiss.IndexFlatL2(self.dimension)
+            exact.add(self.vectors[rows])
+            rows[exact.search(self.queries, NEAREST)[1]].astype(numpy.uint32).tofile(file)
+        self.truths[percent] = file
+        return numpy.fromfile(file, numpy.uint32).reshape(-1, NEAREST)
 
 
-class Hnswlib:
-    def __init__(self, vectors, distance):
-        self.index = hnswlib.Index(space=distance, dim=vectors.shape[1])
-        self.index.init_index(len(vectors), M=M, ef_construction=EF_CONSTRUCTION)
-        self.index.add_items(vectors, num_threads=THREADS)
+def generate(cache, form, count, dimension):
+    random = numpy.random.default_rng(1)
+    if form == "real":
+        import embed
 
-    def search(self, queries, ef, threads):
-        self.index.set_ef(ef)
-        return self.index.knn_query(queries, k=NEAREST, num_threads=threads)[0]
+        return embed.sentences(cache, count)
+    if form == "uniform":
+        return random.random((count, dimension), dtype=numpy.float32)
+    centres = random.standard_normal((100, dimension), dtype=numpy.float32)
+    vectors = centres[random.integers(0, len(centres), count)]
+    vectors += 0.7 * random.standard_normal((count, dimension), dtype=numpy.float32)
+    return vectors
 
 
-class Usearch:
-    def __init__(self, vectors, distance):
-        metric = {"cosine": "cos", "l2": "l2sq"}[distance]
-        self.index = usearch.index.Index(
-            ndim=vectors.shape[1], metric=metric, dtype="f32", connectivity=M, expansion_add=EF_CONSTRUCTION
+def race(contestants, efs, runs, percent=100):
+    """The curve of each, measured in turns."""
+    curves = {name: [] for name in contestants}
+    for ef in efs:
+        running = [name for name, curve in curves.items() if not curve or curve[-1]["recall"] < ENOUGH]
+        points = {name: {"ef": ef, "rate": 0, "all": 0, "scaling": 0} for name in running}
+        for turn in range(runs):
+            for name in running:
+                answer = contestants[name].search(ef, 1, percent)
+                # A peer may start threads although one is asked for.
+                seconds = max(answer["processors"], 1e-9)
+                point = points[name]
+                point["recall"] = answer["recall"]
+                point["rate"] = max(point["rate"], answer["queries"] / seconds)
+                if percent == 100 and THREADS > 1:
+                    answer = contestants[name].search(ef, THREADS, percent)
+                    every = answer["queries"] / answer["seconds"]
+                    # Beside one thread by the clock, of the same turn.
+                    alone = contestants[name].search(ef, 1, percent)
+                    share = every / (alone["queries"] / alone["seconds"]) / THREADS
+                    point["all"] = max(point["all"], every)
+                    point["scaling"] = max(point["scaling"], share)
+        for name, point in points.items():
+            curves[name].append(point)
+    return curves
+
+
+def ratio(figure, base):
+    return f"{figure / base:.2f}" if figure and base else "-"
+
+
+def count(figure):
+    return f"{figure:,.0f}" if figure else "-"
+
+
+def searching(built, curves):
+    """Prints what building and searching took, and beside hnswlib."""
+    base = {"built": None, "processors": None} | built.get("hnswlib", {})
+    rows = []
+    for name, curve in curves.items():
+        took = built[name]
+        row = [name, f"{took['built']:.1f}", f"{took['processors']:.1f}", ratio(took["processors"], base["processors"])]
+        for recall in RECALLS:
+            rate = at_recall(curve, recall)
+            row += [count(rate), ratio(rate, "hnswlib" in curves and at_recall(curves["hnswlib"], recall))]
+        if THREADS > 1:
+            every = at_recall(curve, RECALLS[0], "all")
+            row += [count(every), f"{max(point['scaling'] for point in curve):.2f}"]
+        rows.append(row)
+    heads = ["", "build s", "of processor time", "ratio"]
+    for recall in RECALLS:
+        heads += [f"queries/s at {recall}", "ratio"]
+    if THREADS > 1:
+        heads += [f"{THREADS} threads at {RECALLS[0]}", "scaling a core"]
+    harness.table(heads, rows)
+
+
+def filtered(contestants, runs):
+    """Prints what filtered searches did at recall 0.95."""
+    rows = []
+    for percent in PERCENTS:
+        curves = race(contestants, FILTERED_EFS, runs, percent)
+        base = "hnswlib" in curves and at_recall(curves["hnswlib"], RECALLS[0])
+        for name, curve in curves.items():
+            rate = at_recall(curve, RECALLS[0])
+            best = max(point["recall"] for point in curve)
+            rows.append([name, f"{percent}%", count(rate), ratio(rate, base), f"{best:.4f}"])
+    harness.table(["", "of the vectors", f"queries/s at {RECALLS[0]}", "ratio", "best recall"], rows)
+
+
+def measure(program, cache, plots, case, runs, only, among):
+    form, size, distance = case.split(":")
+    rows, dimension = map(int, size.split("x"))
+    data = Data(cache, form, rows, dimension, distance)
+    for percent in [100, *(PERCENTS if among else [])]:
+        data.truth(percent)
+    title = f"{rows:,} x {dimension}, {form}, {distance}"
+    print(f"\n### {title}\n")
+    print(f"{THREADS} processors; load {os.getloadavg()[0]:.1f} before, ", end="", flush=True)
+    contestants = {name: Ours(program, data, name) for name in OURS if name in only}
+    contestants |= {name: kind(data) for name, kind in PEERS.items() if name in only}
+    curves = race(contestants, EFS, runs)
+    print(f"{os.getloadavg()[0]:.1f} after.\n")
+    searching({name: one.built for name, one in contestants.items()}, curves)
+    if among:
+        print()
+        filtered({name: one for name, one in contestants.items() if name in OURS or one.filters}, runs)
+    for one in contestants.values():
+        one.close()
+    if "lakehouse" in contestants:
+        ours, million = contestants["lakehouse"].built, 1e6 / rows
+        print(
+            f"\nOurs: the log took {ours['added']:.1f} s of the build; opened again in {ours['opened']:.2f} s; "
+            f"{ours['segments']} segment(s); a million vectors: {ours['bytes'] * million / 1e6:,.0f} MB mapped, "
+            f"{ours['memory'] * million / 1e6:,.0f} MB in memory alone."
         )
-        self.index.add(numpy.arange(len(vectors)), vectors, threads=THREADS)
-
-    def search(self, queries, ef, threads):
-        self.index.expansion_search = ef
-        return self.index.search(queries, NEAREST, threads=threads).keys
-
-
-class Faiss:
-    def __init__(self, vectors, distance):
-        # The vectors have length one under cosine, so that both order alike.
-        faiss.omp_set_num_threads(THREADS)
-        self.index = faiss.IndexHNSWFlat(vectors.shape[1], M)
-        self.index.hnsw.efConstruction = EF_CONSTRUCTION
-        self.index.add(vectors)
-
-    def search(self, queries, ef, threads):
-        faiss.omp_set_num_threads(threads)
-        self.index.hnsw.efSearch = ef
-        return self.index.search(queries, NEAREST)[1]
-
-
-def peer(kind, vectors, queries, truth, distance, runs):
-    """Builds and searches with a library; what `measure` gives of ours."""
-    started = time.perf_counter()
-    index = kind(vectors, distance)
-    built = time.perf_counter() - started
-    curve = []
-    for ef in EFS:
-        rates = {}
-        for threads in (1, THREADS):
-            for _ in range(runs):
-                started = time.perf_counter()
-                found = index.search(queries, ef, threads)
-                rate = len(queries) / (time.perf_counter() - started)
-                rates[threads] = max(rate, rates.get(threads, 0))
-        hits = sum(len(set(a) & set(b)) for a, b in zip(found.tolist(), truth.tolist()))
-        curve.append({"ef": ef, "recall": hits / truth.size, "rate": rates[1], "all": rates[THREADS]})
-    return {"built": built, "curve": curve}
-
-
-def at_recall(curve, recall, field="rate"):
-    """Queries/s where the curve, its rates on a logarithmic scale, reaches a recall."""
-    best = None
-    for low, high in zip(curve, curve[1:]):
-        if low["recall"] <= recall <= high["recall"] and high["recall"] > low["recall"]:
-            share = (recall - low["recall"]) / (high["recall"] - low["recall"])
-            rate = math.exp(math.log(low[field]) * (1 - share) + math.log(high[field]) * share)
-            best = max(rate, best or 0)
-    if best is None and curve[0]["recall"] >= recall:
-        best = curve[0][field]
-    return best
-
-
-def plot(file, title, results):
-    """Draws queries/s of one thread over recall as SVG."""
-    left, top, width, height = 70, 40, 560, 340
-    points = [point for result in results.values() for point in result["curve"] if point["recall"] >= 0.8]
-    low, high = (math.log10(end([point["rate"] for point in points])) for end in (min, max))
-    # Recall as the number of nines, so that 0.9, 0.99 and 0.999 are as far apart.
-    across = lambda recall: left + width * (-math.log10(max(1 - recall, 2e-4)) - 0.69) / (3.7 - 0.69)
-    down = lambda rate: top + height * (high - math.log10(rate)) / max(high - low, 1e-9)
-    colours = ["#d62728", "#ff7f0e", "#9467bd", "#1f77b4", "#2ca02c", "#7f7f7f"]
-    parts = [f'<text x="{left}" y="24" font-size="15">{title}</text>']
-    for recall in (0.8, 0.9, 0.95, 0.99, 0.995, 0.999):
-        x = across(recall)
-        parts.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{top + height}" stroke="#ddd"/>')
-        parts.append(f'<text x="{x:.1f}" y="{top + height + 18}" text-anchor="middle">{recall}</text>')
-    for power in range(math.floor(low), math.ceil(high) + 1):
-        for step in (1, 2, 5):
-            rate = step * 10**power
-            if low <= math.log10(rate) <= high:
-                y = down(rate)
-                parts.append(f'<line x1="{left}" y1="{y:.1f}" x2="{left + width}" y2="{y:.1f}" stroke="#ddd"/>')
-                parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{rate:,}</text>')
-    for number, (name, result) in enumerate(results.items()):
-        colour = colours[number % len(colours)]
-        line = " ".join(
-            f"{across(point['recall']):.1f},{down(point['rate']):.1f}" for point in result["curve"] if point["recall"] >= 0.8
-        )
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        y = top + 18 * number + 10
-        parts.append(f'<line x1="{left + width + 14}" y1="{y}" x2="{left + width + 34}" y2="{y}" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{left + width + 40}" y="{y + 4}">{name}</text>')
-    parts.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">recall of the 10 nearest</text>')
-    parts.append(f'<text x="16" y="{top + height / 2}" text-anchor="middle" transform="rotate(-90 16 {top + height / 2})">queries/s, one thread</text>')
-    file.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 190}" height="{top + height + 56}" '
-        f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n'
-    )
+    print()
+    points = [(name, point) for name, curve in curves.items() for point in curve]
+    cells = [[name, point["ef"], f"{point['recall']:.4f}", count(point["rate"])] for name, point in points]
+    harness.table(["", "ef", "recall", "queries/s, 1 thread"], cells)
+    pathlib.Path(plots).mkdir(parents=True, exist_ok=True)
+    plot(pathlib.Path(plots) / f"vectors-{form}-{rows}x{dimension}-{distance}.svg", title, curves)
 
 
 def main():
-    measure, cache, folder, rows, dimension, distance, form, runs = sys.argv[1:]
-    rows, dimension, runs = int(rows), int(dimension), int(runs)
-    files = generate(cache, rows, dimension, distance, form)
-    vectors = numpy.fromfile(files[0], numpy.float32).reshape(-1, dimension)
-    queries = numpy.fromfile(files[1], numpy.float32).reshape(-1, dimension)
-    truth = numpy.fromfile(files[2], numpy.uint32).reshape(-1, NEAREST)
-
-    results = {}
-    for name, quantization, engine in [
-        ("lakehouse", "none", "own"),
-        ("lakehouse int8", "int8", "own"),
-        ("lakehouse, hnsw_rs", "none", "hnsw-rs"),
-    ]:
-        command = [measure, *files, dimension, distance, quantization, engine, THREADS, runs, *EFS]
-        done = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE)
-        results[name] = json.loads(done.stdout)
-    for name, kind in [("hnswlib", Hnswlib), ("usearch", Usearch), ("faiss", Faiss)]:
-        results[name] = peer(kind, vectors, queries, truth, distance, runs)
-
-    title = f"{rows:,} x {dimension}, {form}, {distance}"
-    print(f"{title}; {THREADS} threads\n")
-    base = results["hnswlib"]
-    cells = []
-    for name, result in results.items():
-        row = [name, f"{result['built']:.1f}", f"{result['built'] / base['built']:.2f}"]
-        for recall in RECALLS:
-            rate, other = at_recall(result["curve"], recall), at_recall(base["curve"], recall)
-            row.append(f"{rate:,.0f}" if rate else "-")
-            row.append(f"{rate / other:.2f}" if rate and other else "-")
-        rate, every = (at_recall(result["curve"], RECALLS[0], field) for field in ("rate", "all"))
-        row.append(f"{every / rate / THREADS:.2f}" if rate and every else "-")
-        cells.append(row)
-    heads = ["", "build s", "ratio"]
-    for recall in RECALLS:
-        heads += [f"queries/s at {recall}", "ratio"]
-    harness.table(heads + ["scaling a core"], cells)
-    ours = results["lakehouse"]
-    print(f"\nof the build, the log took {ours['added']:.1f} s; opened again in {ours['opened']:.2f} s; {ours['bytes'] / 1e6:,.0f} MB in {ours['segments']} segment(s)")
-    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-    plot(pathlib.Path(folder) / f"vectors-{form}-{rows}x{dimension}-{distance}.svg", title, results)
+    program, cache, plots, runs, only, among, *cases = sys.argv[1:]
+    only = [name.strip() for name in only.split(",")]
+    for name in only:
+        if name not in OURS and name not in PEERS:
+            raise SystemExit(f"{name!r} is none of {', '.join([*OURS, *PEERS])}")
+    for case in cases:
+        measure(program, cache, plots, case, int(runs), only, among == "yes")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 //! The measuring itself is Python in `bench/`, run by the interpreter that the
 //! foreign clients have; this builds and installs what it compares.
 
+mod vectors;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -77,30 +79,18 @@ enum What {
         runs: String,
     },
     /// The vector service's library, beside hnswlib, usearch and faiss.
-    Vectors {
-        /// Vectors.
-        #[arg(long, default_value = "100000")]
-        rows: String,
-        /// Their components.
-        #[arg(long, default_value = "128")]
-        dimension: String,
-        /// How they compare.
-        #[arg(long, default_value = "cosine", value_parser = ["cosine", "l2"])]
-        distance: String,
-        /// How they lie.
-        #[arg(long, default_value = "clustered", value_parser = ["clustered", "uniform"])]
-        form: String,
-        /// Runs of each search; the best counts.
-        #[arg(long, default_value = "5")]
-        runs: String,
-    },
+    Vectors(vectors::Args),
+    /// Vectors through HTTP, beside the library.
+    VectorsHttp(vectors::HttpArgs),
 }
 
 /// Runs one benchmark.
 pub fn run(paths: &Paths, args: Args) -> Result<()> {
-    // The vector service's library needs no plugins.
-    if !matches!(args.what, What::Vectors { .. }) {
-        build::all(paths)?;
+    match args.what {
+        // Vectors need no plugins.
+        What::Vectors(args) => return vectors::library(paths, &args),
+        What::VectorsHttp(args) => return vectors::http(paths, args),
+        _ => build::all(paths)?,
     }
     let python = clients::python(paths)?;
     let cache = paths.tools().join("bench-data");
@@ -167,38 +157,8 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
             command::run(measure("calls.py").arg(paths.plugins()).arg(rows))
         }
         What::Start { runs } => command::run(measure("start.py").arg(paths.plugins()).arg(runs)),
-        What::Vectors {
-            rows,
-            dimension,
-            distance,
-            form,
-            runs,
-        } => vectors(paths, [rows, dimension, distance, form, runs]),
+        What::Vectors(_) | What::VectorsHttp(_) => unreachable!("measured above"),
     }
-}
-
-/// Measures the vector service's library. The peers are built from source, as
-/// PyPI has them, for this processor.
-fn vectors(paths: &Paths, options: [String; 5]) -> Result<()> {
-    if !command::exists("g++") {
-        apt_install(&["g++", "python3-dev"])?;
-    }
-    let python = clients::python_with(paths, "bench/requirements.txt")?;
-    command::run(
-        command::cargo()
-            .current_dir(&paths.root)
-            .env("CARGO_TARGET_DIR", &paths.target)
-            .args(["build", "--release", "--package", "lakehouse-vectord"])
-            .args(["--example", "measure"]),
-    )?;
-    command::run(
-        Command::new(python)
-            .arg(paths.root.join("bench/vectors.py"))
-            .arg(paths.target.join("release/examples/measure"))
-            .arg(paths.tools().join("bench-data"))
-            .arg(paths.root.join("docs/plots"))
-            .args(options),
-    )
 }
 
 /// Builds the native DataFusion peer.

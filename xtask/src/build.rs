@@ -22,6 +22,11 @@ pub const EXAMPLES: [&str; 8] = [
 pub fn all(paths: &Paths) -> Result<()> {
     let toolchain = setup::run(paths)?;
     plugins(paths, &toolchain)?;
+    host(paths)
+}
+
+/// The host alone.
+pub fn host(paths: &Paths) -> Result<()> {
     println!("Building the host");
     command::run(
         command::cargo()

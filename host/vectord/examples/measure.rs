@@ -1,24 +1,61 @@
-//! Fills an index with vectors from a file and times its building and
-//! searching; `bench/vectors.py` calls this beside other libraries.
+//! Fills an index with vectors from a file, then searches it as it is told;
+//! `bench/vectors.py` does the same with other libraries in turns with this.
 //!
-//! usage: measure VECTORS QUERIES TRUTH DIMENSION DISTANCE QUANTIZATION ENGINE THREADS RUNS EF...
+//! usage: measure JOB, a [`Job`] in JSON; on the input a [`Search`] in JSON a
+//! line
 //!
-//! The files hold little-endian values without a header: `f32`, and for
-//! TRUTH `u32`, the true nearest rows of each query, as many as to search for.
-//! Prints JSON: the seconds that building took, the bytes on disk, the seconds
-//! to open it again, and for each EF the recall, the queries a second of one
-//! thread (the best of RUNS) and of all THREADS together.
+//! Files hold little-endian values without a header: `f32`, and for the true
+//! neighbours `u32`, the rows nearest to each query, as many as to search for.
+//! Item `i` is the file's row `i`, its metadata `{"n": i % 100}`.
+//!
+//! Prints a line of JSON when the index is filled: the seconds that building
+//! took, of which adding, and the seconds of all processors together; bytes on
+//! disk and in memory. Then one for each search: the seconds it took, those of
+//! all processors, and the share of the true neighbours that it found. At the
+//! end of the input it opens the index again and prints the seconds.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::BufRead;
 use std::time::Instant;
 
-use lakehouse_vectord::{Config, Distance, Engine, IndexSpec, Item, Quantization, Query, Service};
+use cpu_time::ProcessTime;
+use lakehouse_vectord::{
+    Config, Distance, Engine, Filter, Hit, IndexSpec, Item, Quantization, Query, Service,
+};
+use serde_json::json;
 
 /// Items of one call.
 const BATCH: usize = 10_000;
 const INDEX: &str = "x";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What to build.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Job {
+    vectors: String,
+    queries: String,
+    /// Files of true neighbours: of all items at 100, and at a percentage less
+    /// than that of those whose `n` is less.
+    truths: BTreeMap<usize, String>,
+    dimension: usize,
+    distance: Distance,
+    quantization: Quantization,
+    engine: Engine,
+    threads: usize,
+}
+
+/// What to search for: all queries once, on each of some threads.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Search {
+    ef: usize,
+    threads: usize,
+    /// See [`Job::truths`].
+    percent: usize,
+}
 
 fn words(path: &str) -> Result<Vec<[u8; 4]>> {
     Ok(std::fs::read(path)?.as_chunks::<4>().0.to_vec())
@@ -28,149 +65,136 @@ fn floats(path: &str) -> Result<Vec<f32>> {
     Ok(words(path)?.into_iter().map(f32::from_le_bytes).collect())
 }
 
-fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T> {
-    Ok(serde_json::from_value(serde_json::Value::from(name))?)
+/// Seconds on the clock and of all processors together.
+fn timed<R>(run: impl FnOnce() -> Result<R>) -> Result<(R, f64, f64)> {
+    let (clock, processors) = (Instant::now(), ProcessTime::now());
+    let result = run()?;
+    let processors = processors.elapsed().as_secs_f64();
+    Ok((result, clock.elapsed().as_secs_f64(), processors))
 }
 
-/// Queries, and what they should find.
-struct Questions {
-    vectors: Vec<Vec<f32>>,
-    truth: Vec<Vec<u32>>,
-}
-
-impl Questions {
-    fn query(&self, number: usize, ef: usize) -> Query {
-        Query {
-            vector: self.vectors[number].clone(),
-            k: self.truth[number].len(),
-            ef: Some(ef),
-            filter: None,
-            with_vectors: false,
-        }
-    }
-
-    /// Runs every query once; the share of true neighbours found.
-    fn recall(&self, service: &Service, ef: usize) -> Result<f64> {
-        let (mut found, mut wanted) = (0, 0);
-        for (number, truth) in self.truth.iter().enumerate() {
-            for hit in service.search(INDEX, &self.query(number, ef))? {
-                found += usize::from(truth.contains(&hit.id.parse()?));
-            }
-            wanted += truth.len();
-        }
-        Ok(found as f64 / wanted as f64)
-    }
-
-    /// Queries a second of some threads together.
-    fn rate(&self, service: &Service, ef: usize, threads: usize) -> Result<f64> {
-        let queries: Vec<Query> = (0..self.vectors.len()).map(|n| self.query(n, ef)).collect();
-        let started = Instant::now();
-        std::thread::scope(|scope| {
-            let run = || {
-                let mut answers = queries.iter().map(|query| service.search(INDEX, query));
-                answers.try_for_each(|answer| answer.map(drop))
-            };
-            let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            running
-                .into_iter()
-                .try_for_each(|thread| match thread.join() {
-                    Ok(done) => done.map_err(|e| e.into()),
-                    Err(_) => Err(Box::<dyn Error>::from("a thread panicked")),
-                })
-        })?;
-        Ok((threads * queries.len()) as f64 / started.elapsed().as_secs_f64())
-    }
-}
-
-fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [
-        vectors,
-        queries,
-        truth,
-        dimension,
-        distance,
-        quantization,
-        engine,
-        threads,
-        runs,
-        efs @ ..,
-    ] = arguments.as_slice()
-    else {
-        return Err("usage: see the source".into());
-    };
-    let (dimension, threads): (usize, usize) = (dimension.parse()?, threads.parse()?);
-    let runs: usize = runs.parse()?;
-    let distance: Distance = named(distance)?;
-    let engine: Engine = named(engine)?;
-    let spec = IndexSpec {
-        name: INDEX.into(),
-        dimension,
-        distance,
-        m: Some(16),
-        ef_construction: Some(200),
-        quantization: named::<Quantization>(quantization)?,
-    };
-    let query_vectors = floats(queries)?;
-    let truth: Vec<u32> = words(truth)?.into_iter().map(u32::from_le_bytes).collect();
-    let k = truth.len() * dimension / query_vectors.len();
-    let questions = Questions {
-        vectors: query_vectors
-            .chunks(dimension)
-            .map(<[f32]>::to_vec)
-            .collect(),
-        truth: truth.chunks(k).map(<[u32]>::to_vec).collect(),
-    };
-
-    let folder = tempfile::tempdir()?;
-    let config = Config {
-        build_threads: Some(threads),
-        engine,
-        ..Config::default()
-    };
-    let service = Service::open(folder.path(), config.clone())?;
-    service.create(&spec)?;
-    let vectors = floats(vectors)?;
+/// Adds all vectors; the seconds until they were acknowledged.
+fn fill(service: &Service, job: &Job) -> Result<f64> {
+    let vectors = floats(&job.vectors)?;
     let started = Instant::now();
-    for (batch, rows) in vectors.chunks(BATCH * dimension).enumerate() {
-        let rows = rows.chunks(dimension).enumerate();
-        let items = rows.map(|(at, vector)| Item {
-            id: (batch * BATCH + at).to_string(),
-            vector: vector.to_vec(),
-            metadata: None,
+    for (batch, rows) in vectors.chunks(BATCH * job.dimension).enumerate() {
+        let rows = rows.chunks(job.dimension).enumerate();
+        let items = rows.map(|(at, vector)| {
+            let row = batch * BATCH + at;
+            Item {
+                id: row.to_string(),
+                vector: vector.to_vec(),
+                metadata: Some(format!("{{\"n\": {}}}", row % 100)),
+            }
         });
         service.add(INDEX, items.collect())?;
     }
-    let added = started.elapsed().as_secs_f64();
-    service.settle();
-    let built = started.elapsed().as_secs_f64();
-    drop(vectors);
+    Ok(started.elapsed().as_secs_f64())
+}
 
-    let mut curve = Vec::new();
-    for ef in efs {
-        let ef: usize = ef.parse()?;
-        let recall = questions.recall(&service, ef)?;
-        let best = |threads| -> Result<f64> {
-            let mut best = 0.0_f64;
-            for _ in 0..runs {
-                best = best.max(questions.rate(&service, ef, threads)?);
-            }
-            Ok(best)
-        };
-        curve.push(serde_json::json!({
-            "ef": ef, "recall": recall, "rate": best(1)?, "all": best(threads)?,
-        }));
+/// Runs all queries on each of some threads; what one of them found.
+fn ask(service: &Service, queries: &[Query], threads: usize) -> Result<Vec<Vec<Hit>>> {
+    let run = || queries.iter().map(|query| service.search(INDEX, query));
+    std::thread::scope(|scope| {
+        let all = || run().collect::<std::result::Result<Vec<_>, _>>();
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(all)).collect();
+        let found = all()?;
+        for other in others {
+            other.join().map_err(|_| "a thread panicked")??;
+        }
+        Ok(found)
+    })
+}
+
+/// The share of the true neighbours that were found.
+fn recall(found: &[Vec<Hit>], truth: &[u32]) -> Result<f64> {
+    let nearest = truth.chunks(truth.len() / found.len());
+    let mut hits = 0;
+    for (found, nearest) in found.iter().zip(nearest) {
+        for hit in found {
+            hits += usize::from(nearest.contains(&hit.id.parse()?));
+        }
     }
+    Ok(hits as f64 / truth.len() as f64)
+}
+
+fn main() -> Result<()> {
+    let job = std::env::args().nth(1).ok_or("usage: see the source")?;
+    let job: Job = serde_json::from_str(&job)?;
+    let vectors = floats(&job.queries)?;
+    let vectors: Vec<Vec<f32>> = vectors.chunks(job.dimension).map(<[f32]>::to_vec).collect();
+    let mut truths = BTreeMap::new();
+    for (percent, file) in &job.truths {
+        let truth: Vec<u32> = words(file)?.into_iter().map(u32::from_le_bytes).collect();
+        truths.insert(*percent, truth);
+    }
+
+    let folder = tempfile::tempdir()?;
+    let config = Config {
+        build_threads: Some(job.threads),
+        engine: job.engine,
+        ..Config::default()
+    };
+    let service = Service::open(folder.path(), config.clone())?;
+    service.create(&IndexSpec {
+        name: INDEX.into(),
+        dimension: job.dimension,
+        distance: job.distance,
+        m: Some(16),
+        ef_construction: Some(200),
+        quantization: job.quantization,
+    })?;
+    let (added, built, processors) = timed(|| {
+        let added = fill(&service, &job)?;
+        service.settle();
+        Ok(added)
+    })?;
     let info = service.get(INDEX)?;
+    println!(
+        "{}",
+        json!({
+            "added": added, "built": built, "processors": processors, "bytes": info.bytes,
+            "memory": info.memory, "segments": info.segments,
+        })
+    );
+
+    for line in std::io::stdin().lock().lines() {
+        let search: Search = serde_json::from_str(&line?)?;
+        let truth = truths
+            .get(&search.percent)
+            .ok_or("no truth at this percentage")?;
+        let filter: Option<Filter> = match search.percent {
+            100 => None,
+            percent => Some(format!("{{\"n\": {{\"$lt\": {percent}}}}}").parse()?),
+        };
+        let query = |vector: &Vec<f32>| Query {
+            vector: vector.clone(),
+            k: truth.len() / vectors.len(),
+            ef: Some(search.ef),
+            filter: filter.clone(),
+            with_vectors: false,
+        };
+        let queries: Vec<Query> = vectors.iter().map(query).collect();
+        let (found, seconds, processors) = timed(|| ask(&service, &queries, search.threads))?;
+        let recall = recall(&found, truth)?;
+        println!(
+            "{}",
+            json!({ "recall": recall, "seconds": seconds, "processors": processors })
+        );
+    }
+
     drop(service);
-    let started = Instant::now();
-    let service = Service::open(folder.path(), config)?;
-    service.search(INDEX, &questions.query(0, 64))?;
-    let opened = started.elapsed().as_secs_f64();
-    let result = serde_json::json!({
-        "added": added, "built": built, "opened": opened, "bytes": info.bytes,
-        "segments": info.segments, "curve": curve,
-    });
-    println!("{result}");
+    let first = Query {
+        vector: vectors[0].clone(),
+        k: 1,
+        ef: None,
+        filter: None,
+        with_vectors: false,
+    };
+    let (_, opened, _) = timed(|| {
+        let service = Service::open(folder.path(), config)?;
+        Ok(service.search(INDEX, &first)?)
+    })?;
+    println!("{}", json!({ "opened": opened }));
     Ok(())
 }
