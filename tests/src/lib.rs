@@ -29,9 +29,11 @@ mod disk;
 mod logs;
 mod place;
 mod server;
+mod tour;
 
 pub use answer::{expect_json, expect_problem, expect_status, expect_text};
 pub use builder::Builder;
 pub use disk::SmallDisk;
 pub use place::{binary, plugin, plugins, repository};
 pub use server::Server;
+pub use tour::{section, tour};

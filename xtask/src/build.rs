@@ -18,8 +18,8 @@ pub const EXAMPLES: [&str; 8] = [
     "greet", "hello", "hostile", "liar", "logfmt", "probe", "text", "words",
 ];
 
-/// Plugins and host.
-pub fn all(paths: &Paths) -> Result<()> {
+/// Plugins and host; with what the plugins were compiled.
+pub fn all(paths: &Paths) -> Result<Toolchain> {
     let toolchain = setup::run(paths)?;
     plugins(paths, &toolchain)?;
     host(paths)
@@ -41,7 +41,8 @@ pub fn host(paths: &Paths) -> Result<()> {
                 "xtask",
                 "--bins",
             ]),
-    )
+    )?;
+    Ok(toolchain)
 }
 
 /// Builds every guest and puts the components where the host loads them:

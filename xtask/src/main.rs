@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     let paths = Paths::find()?;
     match args.task {
         Task::Setup => setup::run(&paths).map(|_| ()),
-        Task::Build => build::all(&paths),
+        Task::Build => build::all(&paths).map(|_| ()),
         Task::Serve { flags } => {
             build::all(&paths)?;
             let mut serve = std::process::Command::new(paths.binary());

@@ -1,5 +1,6 @@
 //! Every test of the project, and the lints.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::Result;
@@ -9,13 +10,13 @@ use crate::clients;
 use crate::command;
 use crate::paths::Paths;
 use crate::setup;
-use crate::toolchain;
+use crate::toolchain::{self, Toolchain};
 
 /// Builds everything and runs: the native tests (units, and end to end against
 /// the real binary), the guests' unit tests, and the foreign
 /// clients, which the end-to-end tests start.
 pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
-    build::all(paths)?;
+    let toolchain = build::all(paths)?;
     let python = clients::python(paths)?;
     println!("Compiling the plugins ahead of time (about a minute the first time)");
     // Once here: the many servers of the tests find the compiled code cached.
@@ -31,6 +32,7 @@ pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
             .env("LAKEHOUSE_BIN", paths.binary())
             .env("LAKEHOUSE_PLUGINS", paths.plugins())
             .env("LAKEHOUSE_TEST_PYTHON", python)
+            .env("LAKEHOUSE_TEST_GUEST_ENV", guest_env(&toolchain)?)
             .args([
                 "test",
                 "--release",
@@ -43,6 +45,15 @@ pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
     )?;
     println!("Testing the guests");
     guests(paths, filter)
+}
+
+/// The environment in which cargo compiles guests, as JSON: tests compile some too.
+fn guest_env(toolchain: &Toolchain) -> Result<String> {
+    let env = toolchain.env();
+    let pairs = env
+        .iter()
+        .map(|(name, value)| (name, value.to_string_lossy()));
+    Ok(serde_json::to_string(&pairs.collect::<BTreeMap<_, _>>())?)
 }
 
 /// Unit tests of the guest crates, compiled for this machine: what they test needs

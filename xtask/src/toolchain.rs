@@ -118,21 +118,28 @@ impl Toolchain {
             .env("CARGO_TARGET_DIR", &self.target)
             .env_remove("RUSTFLAGS")
             .args([verb, "--release"]);
-        if let Some(debian) = &self.debian {
-            cargo
-                .env("RUSTC", &debian.rustc)
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("PATH", &debian.path)
-                .env(
-                    "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
-                    format!(
-                        "-L {WASI_LIBC} -C link-self-contained=no -C link-arg={}",
-                        debian.stubs.display()
-                    ),
-                )
-                .args(["-Zbuild-std=std,panic_abort", "--target", TARGET]);
+        if self.debian.is_some() {
+            cargo.envs(self.env()).args(["--target", TARGET]);
         }
         cargo
+    }
+
+    /// What cargo's environment must hold to compile guests.
+    pub fn env(&self) -> Vec<(&'static str, OsString)> {
+        let Some(debian) = &self.debian else {
+            return Vec::new();
+        };
+        let flags = format!(
+            "-L {WASI_LIBC} -C link-self-contained=no -C link-arg={}",
+            debian.stubs.display()
+        );
+        vec![
+            ("RUSTC", debian.rustc.clone().into()),
+            ("RUSTC_BOOTSTRAP", "1".into()),
+            ("PATH", debian.path.clone()),
+            ("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", flags.into()),
+            ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort".into()),
+        ]
     }
 
     /// `cargo clippy` of the guest workspace. The lints come from rustup's

@@ -56,6 +56,15 @@ fn main() -> ExitCode {
             json,
             settings,
         }) => (settings, Task::CheckFile { file, name, json }),
+        Command::Plugin(plugin::Command::New {
+            name,
+            template,
+            path,
+        }) => {
+            return run(answered(
+                async move { plugin::make(&name, template, &path) },
+            ));
+        }
         Command::Plugin(plugin::Command::Inspect { file, json }) => {
             return run(answered(async move { plugin::inspect(&file, json).await }));
         }

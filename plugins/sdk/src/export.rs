@@ -5,6 +5,7 @@
 pub mod format;
 #[cfg(feature = "arrow")]
 pub mod functions;
+pub mod self_test;
 
 wit_bindgen::generate!({
     path: "../../wit",

@@ -76,6 +76,37 @@ macro_rules! export_http {
     };
 }
 
+/// Makes a function without arguments that returns a `Result` this component's test of
+/// itself. The host calls it in an instance of a new version, before the version serves;
+/// an error, or a panic, keeps it from serving, and is told to whoever deployed it.
+///
+/// ```ignore
+/// fn works() -> Result<(), Problem> {
+///     store::list("", None, None, 1)?;
+///     Ok(())
+/// }
+///
+/// lakehouse_sdk::export_self_test!(works);
+/// ```
+#[macro_export]
+macro_rules! export_self_test {
+    ($test:path) => {
+        const _: () = {
+            struct LakehouseSelfTest;
+
+            impl $crate::export::self_test::exports::lakehouse::plugin::self_test::Guest
+                for LakehouseSelfTest
+            {
+                fn run() -> ::std::result::Result<(), ::std::string::String> {
+                    $test().map_err(|error| ::std::string::ToString::to_string(&error))
+                }
+            }
+
+    $crate::export::self_test::__export_self_test!(LakehouseSelfTest with_types_in $crate::export::self_test);
+        };
+    };
+}
+
 /// Makes a type that implements [`catalog_export::Guest`] the catalog that other
 /// plugins import. Stands beside [`export_http!`].
 #[macro_export]

@@ -1,8 +1,9 @@
-//! `lakehouse plugin`: plugins of a running host, and component files at hand.
+//! `lakehouse plugin`: plugins of a running host, component files at hand, and new ones.
 
 mod client;
 mod file;
 mod remote;
+mod scaffold;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use crate::cli::Settings;
 
 pub use file::{check, inspect};
 pub use remote::run;
+pub use scaffold::{Template, make};
 
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
@@ -61,6 +63,17 @@ pub enum Command {
         name: String,
         #[command(flatten)]
         remote: Remote,
+    },
+    /// Make a crate of a new plugin, ready to build and deploy.
+    New {
+        /// The plugin, and the folder that is made.
+        name: String,
+        /// What it is to be.
+        #[arg(long, value_enum, default_value_t = Template::Http)]
+        template: Template,
+        /// Folder to make it in.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        path: PathBuf,
     },
     /// Show what a component imports, exports and wants to be granted.
     Inspect {

@@ -69,7 +69,9 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
                 generations(&answer["generations"])
             })
         }
-        Command::Inspect { .. } | Command::Check { .. } => bail!("no host is asked for this"),
+        Command::New { .. } | Command::Inspect { .. } | Command::Check { .. } => {
+            bail!("no host is asked for this")
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! A plugin for other plugins: it has no route, and exports an interface of its own.
+//! A plugin for other plugins: it has no route, and exports an interface of its own. A
+//! new version of it serves once it has greeted somebody.
 
 mod bindings {
     wit_bindgen::generate!({ world: "example:words/speaker" });
@@ -19,4 +20,15 @@ impl Guest for Words {
     }
 }
 
+fn greets() -> Result<(), String> {
+    for language in [Language::English, Language::German] {
+        let greeting = Words::greet("Ada".to_owned(), language)?;
+        if !greeting.text.contains("Ada") {
+            return Err(format!("`{}` greets nobody", greeting.text));
+        }
+    }
+    Ok(())
+}
+
 bindings::export!(Words with_types_in bindings);
+lakehouse_sdk::export_self_test!(greets);

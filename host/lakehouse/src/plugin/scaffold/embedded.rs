@@ -1,0 +1,15 @@
+//! What the binary carries for new plugins: files of the tree it was built from.
+
+use include_dir::{Dir, include_dir};
+
+/// The SDK's sources.
+pub static SDK: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/src");
+/// The WIT package, with what it depends on.
+pub static WIT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
+/// A plugin that answers HTTP requests.
+pub static HTTP: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/http");
+
+/// The SDK's manifest.
+pub const SDK_MANIFEST: &str = include_str!("../../../../../plugins/sdk/Cargo.toml");
+/// That of the workspace which it is a member of.
+pub const WORKSPACE_MANIFEST: &str = include_str!("../../../../../plugins/Cargo.toml");
