@@ -6,8 +6,10 @@
 //! | `/probe/say` | says one line to standard output, to standard error and to the log, and half a line more |
 //! | `/probe/panic` | panics, a few calls deep |
 //! | `/probe/exit` | exits |
+//! | `/probe/compute` | computes for a tenth of a second or so |
 
 use std::collections::BTreeMap;
+use std::hint;
 use std::io::Write;
 
 use lakehouse_sdk::http::{Handler, Problem, Request, Response};
@@ -22,6 +24,7 @@ impl Handler for Probe {
             "say" => say(),
             "panic" => panic_deep(&request),
             "exit" => std::process::exit(3),
+            "compute" => Ok(compute()),
             other => Err(Problem::new(404, format!("`{other}` is nothing to probe"))),
         }
     }
@@ -43,6 +46,11 @@ fn say() -> Result<Response, Problem> {
     let flushed = std::io::stdout().flush();
     flushed.map_err(|error| Problem::new(500, error.to_string()))?;
     Ok(Response::new(204))
+}
+
+fn compute() -> Response {
+    let sum = (0..100_000_000_u64).fold(0, |sum, number| hint::black_box(sum ^ number));
+    Response::new(200).json(&sum)
 }
 
 #[inline(never)]

@@ -3,6 +3,7 @@
 mod collector;
 mod context;
 mod lines;
+mod numbers;
 mod spans;
 
 use lakehouse_tests::{Builder, Server};
