@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod clients;
 mod command;
+mod docs;
 mod licences;
 mod paths;
 mod setup;
@@ -51,6 +52,8 @@ enum Task {
     },
     /// Check formatting and lints, as CI does.
     Lint,
+    /// Write `docs/wit.md`, the reference of the interfaces, from `wit/`.
+    Docs,
     /// Check the licences of every dependency.
     Licences,
     /// Measure against the named peers; see docs/benchmarks.md.
@@ -74,6 +77,7 @@ fn main() -> Result<()> {
         }
         Task::Test { filter } => test::all(&paths, filter.as_deref()),
         Task::Lint => test::lint(&paths),
+        Task::Docs => docs::write(&paths),
         Task::Licences => licences::check(&paths),
         Task::Bench(args) => bench::run(&paths, args),
         Task::Clean => build::clean(&paths),

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::build;
 use crate::clients;
 use crate::command;
+use crate::docs;
 use crate::paths::Paths;
 use crate::setup;
 use crate::toolchain::{self, Toolchain};
@@ -16,6 +17,7 @@ use crate::toolchain::{self, Toolchain};
 /// the real binary), the guests' unit tests, and the foreign
 /// clients, which the end-to-end tests start.
 pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
+    docs::check(paths)?;
     let toolchain = build::all(paths)?;
     let python = clients::python(paths)?;
     println!("Compiling the plugins ahead of time (about a minute the first time)");
