@@ -90,7 +90,9 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
         // Vectors need no plugins.
         What::Vectors(args) => return vectors::library(paths, &args),
         What::VectorsHttp(args) => return vectors::http(paths, args),
-        _ => build::all(paths)?,
+        _ => {
+            build::all(paths)?;
+        }
     }
     let python = clients::python(paths)?;
     let cache = paths.tools().join("bench-data");

@@ -22,7 +22,8 @@ pub const EXAMPLES: [&str; 8] = [
 pub fn all(paths: &Paths) -> Result<Toolchain> {
     let toolchain = setup::run(paths)?;
     plugins(paths, &toolchain)?;
-    host(paths)
+    host(paths)?;
+    Ok(toolchain)
 }
 
 /// The host alone.
@@ -41,8 +42,7 @@ pub fn host(paths: &Paths) -> Result<()> {
                 "xtask",
                 "--bins",
             ]),
-    )?;
-    Ok(toolchain)
+    )
 }
 
 /// Builds every guest and puts the components where the host loads them:

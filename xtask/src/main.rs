@@ -8,6 +8,7 @@ mod build;
 mod clients;
 mod command;
 mod docs;
+mod foreign;
 mod licences;
 mod paths;
 mod setup;

@@ -9,6 +9,7 @@ use crate::build;
 use crate::clients;
 use crate::command;
 use crate::docs;
+use crate::foreign;
 use crate::paths::Paths;
 use crate::setup;
 use crate::toolchain::{self, Toolchain};
@@ -19,6 +20,7 @@ use crate::toolchain::{self, Toolchain};
 pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
     docs::check(paths)?;
     let toolchain = build::all(paths)?;
+    foreign::build(paths)?;
     let python = clients::python(paths)?;
     println!("Compiling the plugins ahead of time (about a minute the first time)");
     // Once here: the many servers of the tests find the compiled code cached.

@@ -1,5 +1,6 @@
 //! What someone who writes plugins does and sees.
 
+mod examples;
 mod new;
 mod panics;
 mod shell;
