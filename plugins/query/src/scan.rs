@@ -39,7 +39,7 @@ pub struct Named(Arc<dyn FileSource>);
 
 impl Named {
     /// Files as `source` reads them.
-    pub fn new(source: impl FileSource + 'static) -> Arc<dyn FileSource> {
+    pub fn around(source: impl FileSource + 'static) -> Arc<dyn FileSource> {
         Self::wrap(Arc::new(source))
     }
 

@@ -164,7 +164,7 @@ impl TableProvider for LakehouseTable {
         if let Some(hint) = hint {
             source = source.with_metadata_size_hint(hint);
         }
-        let config = FileScanConfigBuilder::new(store_url(), Named::new(source))
+        let config = FileScanConfigBuilder::new(store_url(), Named::around(source))
             .with_file_group(group)
             .with_statistics(statistics)
             .with_limit(limit)

@@ -13,6 +13,10 @@ use lakehouse_table::ipc;
 
 use crate::error::HostError;
 
+/// A call that takes rows into the states of an aggregate: of this plugin, the function of
+/// this name, states and rows as Arrow IPC streams; the states that come of it.
+type Step = fn(&str, &str, &[u8], &[u8]) -> Result<Vec<u8>, types::Error>;
+
 /// Bytes of rows or states in one call, if they can be parted: well below what a plugin
 /// may hand over, in the one direction and in the other.
 pub const PIECE: usize = 8 << 20;
@@ -76,7 +80,7 @@ impl Remote {
 
     fn step(
         &self,
-        call: fn(&str, &str, &[u8], &[u8]) -> Result<Vec<u8>, types::Error>,
+        call: Step,
         states: BinaryArray,
         groups: Vec<u32>,
         columns: &[ArrayRef],
