@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use lakehouse_sdk::http::Problem;
 use lakehouse_sdk::types;
 use lakehouse_table::Error as TableError;
+use parquet::errors::ParquetError;
 
 /// 400 with a text.
 pub fn invalid(detail: impl Into<String>) -> Problem {
@@ -106,15 +107,11 @@ fn status(error: &DataFusionError) -> u16 {
     match error {
         DataFusionError::ResourcesExhausted(_) => 507,
         DataFusionError::IoError(source) if is_full(source) => 507,
-        DataFusionError::ArrowError(source, _) => match source.as_ref() {
-            ArrowError::IoError(_, source) if is_full(source) => 507,
-            ArrowError::IoError(..)
-            | ArrowError::IpcError(_)
-            | ArrowError::ExternalError(_)
-            | ArrowError::ParquetError(_)
-            | ArrowError::CDataInterface(_) => 500,
-            ArrowError::MemoryError(_) => 507,
-            _ => 400,
+        DataFusionError::ArrowError(source, _) => arrow_status(source),
+        // A filter of the statement that is computed while a file is read.
+        DataFusionError::ParquetError(source) => match source.as_ref() {
+            ParquetError::External(source) => source.downcast_ref().map_or(500, arrow_status),
+            _ => 500,
         },
         DataFusionError::SQL(..)
         | DataFusionError::Plan(_)
@@ -126,6 +123,19 @@ fn status(error: &DataFusionError) -> u16 {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => status(inner),
         DataFusionError::Shared(inner) => status(inner),
         _ => 500,
+    }
+}
+
+fn arrow_status(error: &ArrowError) -> u16 {
+    match error {
+        ArrowError::IoError(_, source) if is_full(source) => 507,
+        ArrowError::IoError(..)
+        | ArrowError::IpcError(_)
+        | ArrowError::ExternalError(_)
+        | ArrowError::ParquetError(_)
+        | ArrowError::CDataInterface(_) => 500,
+        ArrowError::MemoryError(_) => 507,
+        _ => 400,
     }
 }
 

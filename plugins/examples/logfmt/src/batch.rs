@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lakehouse_sdk::arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
-};
+use lakehouse_sdk::arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
+use lakehouse_sdk::arrow::compute::{can_cast_types, cast};
 use lakehouse_sdk::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use lakehouse_sdk::format::Fault;
 
@@ -36,10 +35,7 @@ impl Columns {
         let fields = values.into_iter().map(|(key, values)| {
             let known = table.and_then(|table| table.field_with_name(key).ok());
             let ty = match known.map(Field::data_type) {
-                Some(DataType::Boolean) => DataType::Boolean,
-                Some(DataType::Int64 | DataType::Int32) => DataType::Int64,
-                Some(DataType::Float64 | DataType::Float32) => DataType::Float64,
-                // Any other type is cast from text when it is written.
+                Some(ty) if can_cast_types(&DataType::Utf8, ty) => ty.clone(),
                 Some(_) => DataType::Utf8,
                 None => infer(&values),
             };
@@ -75,10 +71,13 @@ impl Columns {
     }
 }
 
-/// The narrowest type that holds all these values.
+/// The narrowest type that holds all these values; empty ones are null in any but text.
 fn infer(values: &[&str]) -> DataType {
-    let all = |fits: fn(&str) -> bool| values.iter().all(|value| fits(value));
-    if all(|value| value.parse::<bool>().is_ok()) {
+    let some = || values.iter().filter(|value| !value.is_empty());
+    let all = |fits: fn(&str) -> bool| some().all(|value| fits(value));
+    if some().next().is_none() {
+        DataType::Utf8
+    } else if all(|value| value.parse::<bool>().is_ok()) {
         DataType::Boolean
     } else if all(|value| value.parse::<i64>().is_ok()) {
         DataType::Int64
@@ -89,42 +88,26 @@ fn infer(values: &[&str]) -> DataType {
     }
 }
 
+/// A column of these values.
 fn array(ty: &DataType, cells: &[Cell<'_>]) -> Result<ArrayRef, Fault> {
-    Ok(match ty {
-        DataType::Boolean => {
-            Arc::new(parse::<bool>(cells, "neither true nor false")?.collect::<BooleanArray>())
-        }
-        DataType::Int64 => {
-            Arc::new(parse::<i64>(cells, "not a 64-bit integer")?.collect::<Int64Array>())
-        }
-        DataType::Float64 => {
-            Arc::new(parse::<f64>(cells, "not a number")?.collect::<Float64Array>())
-        }
-        _ => {
-            let texts = cells
-                .iter()
-                .map(|cell| cell.map(|(_, pair)| pair.value.as_str()));
-            Arc::new(texts.collect::<StringArray>())
-        }
-    })
-}
-
-/// Values of a type; an empty one is null.
-fn parse<T: std::str::FromStr>(
-    cells: &[Cell<'_>],
-    otherwise: &str,
-) -> Result<impl Iterator<Item = Option<T>> + use<T>, Fault> {
-    let values = cells.iter().map(|cell| {
-        let Some((line, pair)) = cell.filter(|(_, pair)| !pair.value.is_empty()) else {
-            return Ok(None);
-        };
-        pair.value.parse().map(Some).map_err(|_| {
-            Fault::new(format!("'{}' is {otherwise}", pair.value))
-                .line(line)
-                .column(pair.column)
-                .name(&pair.key)
-        })
+    let is_text = *ty == DataType::Utf8;
+    let texts = cells.iter().map(|cell| {
+        let (_, pair) = (*cell)?;
+        (is_text || !pair.value.is_empty()).then_some(pair.value.as_str())
     });
-    let values: Vec<Option<T>> = values.collect::<Result<_, _>>()?;
-    Ok(values.into_iter())
+    let texts = texts.collect::<StringArray>();
+    if is_text {
+        return Ok(Arc::new(texts));
+    }
+    // A value that is none of the type becomes null, and is found by that.
+    let values = cast(&texts, ty)?;
+    let lost = (0..cells.len()).find(|at| texts.is_valid(*at) && values.is_null(*at));
+    match lost.and_then(|at| cells[at]) {
+        None => Ok(values),
+        Some((line, pair)) => {
+            let text = format!("'{}' is not of type {ty}", pair.value);
+            let fault = Fault::new(text).line(line).column(pair.column);
+            Err(fault.name(&pair.key))
+        }
+    }
 }

@@ -26,8 +26,9 @@ use scalar::PluginScalar;
 /// Bytes of the longest name.
 const MAX_NAME: usize = 64;
 
-/// The state of a session, with the functions that there are now.
+/// The state of a session for one statement, with the functions that there are now.
 pub fn add_to(template: &SessionState) -> SessionState {
+    remote::begin();
     static NOW: Mutex<Option<(u64, SessionState)>> = Mutex::new(None);
     let mut now = NOW.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((generation, state)) = &*now

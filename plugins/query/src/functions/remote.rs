@@ -1,5 +1,6 @@
 //! One function where it is: batches out, and what comes back, checked.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch, RecordBatchOptions};
@@ -20,6 +21,25 @@ type Step = fn(&str, &str, &[u8], &[u8]) -> Result<Vec<u8>, types::Error>;
 /// Bytes of rows or states in one call, if they can be parted: well below what a plugin
 /// may hand over, in the one direction and in the other.
 pub const PIECE: usize = 8 << 20;
+
+/// The call that failed last.
+struct Failed {
+    plugin: String,
+    name: String,
+    bytes: Vec<u8>,
+    error: types::Error,
+}
+
+thread_local! {
+    /// The engine computes constants while it plans, and again and again where that
+    /// fails: a plugin that traps, or runs out of time, must do so once a statement.
+    static FAILED: RefCell<Option<Failed>> = const { RefCell::new(None) };
+}
+
+/// A statement begins.
+pub fn begin() {
+    FAILED.take();
+}
 
 /// A function of a plugin.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -53,8 +73,30 @@ impl Remote {
     pub fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         in_pieces(arguments, rows, |piece, rows| {
             let batch = batch(Arc::clone(&self.arguments), piece.to_vec(), rows)?;
-            let returned = functions::call(&self.plugin, &self.name, &encode(&batch)?);
+            let bytes = encode(&batch)?;
+            if let Some(error) = self.failed_before(&bytes) {
+                return Err(HostError(error).into());
+            }
+            let returned = functions::call(&self.plugin, &self.name, &bytes);
+            if let Err(error) = &returned {
+                FAILED.replace(Some(Failed {
+                    plugin: self.plugin.clone(),
+                    name: self.name.clone(),
+                    bytes,
+                    error: error.clone(),
+                }));
+            }
             self.column(returned, &self.returns, rows)
+        })
+    }
+
+    /// The error, if this statement has made this call already.
+    fn failed_before(&self, bytes: &[u8]) -> Option<types::Error> {
+        FAILED.with_borrow(|failed| {
+            let failed = failed.as_ref()?;
+            let same =
+                failed.name == self.name && failed.plugin == self.plugin && failed.bytes == bytes;
+            same.then(|| failed.error.clone())
         })
     }
 
