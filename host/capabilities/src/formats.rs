@@ -239,7 +239,7 @@ where
         .get_export_index(&mut *store, None, EXPORT)
         .and_then(|at| instance.get_export_index(&mut *store, Some(&at), name))
         .ok_or_else(|| wasmtime::format_err!("`{EXPORT}` lacks `{name}`"))?;
-    instance.get_typed_func(store, &index)
+    instance.get_typed_func(store, index)
 }
 
 impl wit::Host for View<'_> {
