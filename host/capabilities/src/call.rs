@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use lakehouse_runtime::CallContext;
 use lakehouse_trace::{Cause, Kind as SpanKind, Span};
 
 use crate::bindings::types;
@@ -29,9 +30,12 @@ impl Call {
         }
     }
 
-    /// On whose behalf what it calls in turn runs.
-    pub(crate) fn cause(&self) -> Option<&Cause> {
-        self.cause.as_ref()
+    /// The request on whose behalf it runs, for what it calls in turn.
+    pub(crate) fn pass_on(&self, request: &CallContext) -> CallContext {
+        CallContext {
+            cause: self.cause.clone(),
+            ..request.clone()
+        }
     }
 
     /// Notes what the call is about.

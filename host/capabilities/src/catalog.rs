@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use lakehouse_runtime::{CallContext, Capability, Extensions, PluginSpec, Runtime, State};
+use lakehouse_runtime::{CallContext, Capability, Extensions, PluginSpec, State};
 use wasmtime::component::{ComponentNamedList, HasData, Lift, Linker, Lower};
 
 use crate::bindings::{catalog as wit, types};
@@ -22,20 +22,15 @@ const INTERFACE: &str = "lakehouse:plugin/catalog";
 const INSTANCE: &str = "lakehouse:plugin/catalog@0.1.0";
 
 /// Connects plugins to the one that exports the catalog.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CatalogCapability {
     remote: Remote,
 }
 
 impl CatalogCapability {
-    /// A capability that answers "unavailable" until [`bind`](Self::bind).
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Names the runtime whose plugins serve. Later calls change nothing.
-    pub fn bind(&self, runtime: Runtime) {
-        self.remote.bind(runtime);
+    /// A capability that calls plugins there.
+    pub fn new(remote: Remote) -> Self {
+        Self { remote }
     }
 }
 
@@ -127,11 +122,8 @@ impl View {
         let call = Call::new(self.request.cause.as_ref(), || {
             format!("catalog.{function}")
         });
-        let context = CallContext {
-            cause: call.cause().cloned(),
-            ..self.request.clone()
-        };
-        call.run(self.answer(context, function, params)).await
+        let request = call.pass_on(&self.request);
+        call.run(self.answer(request, function, params)).await
     }
 
     async fn answer<P, R>(

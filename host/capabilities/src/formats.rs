@@ -7,43 +7,35 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, Either, select};
-use lakehouse_runtime::{
-    CallContext, CallError, Capability, Extensions, PluginSpec, Runtime, State,
-};
+use lakehouse_runtime::{CallContext, CallError, Capability, Extensions, PluginSpec, State};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime::Store;
-use wasmtime::component::{
-    ComponentNamedList, HasData, Instance, Lift, Linker, Lower, Resource, ResourceAny,
-    ResourceTable, TypedFunc,
-};
+use wasmtime::component::{HasData, Instance, Linker, Resource, ResourceAny, ResourceTable};
 
 use crate::bindings::format_types::FormatError;
 use crate::bindings::formats as wit;
 use crate::grants::Names;
-use crate::remote::{Remote, failed};
+use crate::remote::{Remote, export, failed};
 use crate::{Error, Kind};
 
 /// The interface that plugins with a format export.
 const EXPORT: &str = "lakehouse:plugin/ingest-format@0.1.0";
+const PUSH: &str = "[method]decoder.push";
+const FINISH: &str = "[method]decoder.finish";
 
 /// Rows of a piece of a body.
 type Rows = Result<Vec<Vec<u8>>, FormatError>;
 
 /// Connects the plugin that takes bodies in to those that export formats.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FormatsCapability {
     remote: Remote,
 }
 
 impl FormatsCapability {
-    /// A capability that knows no format until [`bind`](Self::bind).
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Names the runtime whose plugins serve. Later calls change nothing.
-    pub fn bind(&self, runtime: Runtime) {
-        self.remote.bind(runtime);
+    /// A capability that calls plugins there.
+    pub fn new(remote: Remote) -> Self {
+        Self { remote }
     }
 }
 
@@ -198,9 +190,9 @@ async fn serve(
     opened: oneshot::Sender<Result<(), FormatError>>,
     mut pieces: mpsc::Receiver<Piece>,
 ) -> wasmtime::Result<()> {
-    let open = function::<_, Result<ResourceAny, FormatError>>(store, instance, "open")?;
-    let push = function::<(ResourceAny, Vec<u8>), Rows>(store, instance, "[method]decoder.push")?;
-    let finish = function::<(ResourceAny,), Rows>(store, instance, "[method]decoder.finish")?;
+    let open = export::<_, Result<ResourceAny, FormatError>>(store, instance, EXPORT, "open")?;
+    let push = export::<(ResourceAny, Vec<u8>), Rows>(store, instance, EXPORT, PUSH)?;
+    let finish = export::<(ResourceAny,), Rows>(store, instance, EXPORT, FINISH)?;
     let (decoder,) = open.call_async(&mut *store, (options, table)).await?;
     let decoder = match decoder {
         Ok(decoder) => decoder,
@@ -224,22 +216,6 @@ async fn serve(
         }
     }
     decoder.resource_drop_async(store).await
-}
-
-fn function<P, R>(
-    store: &mut Store<State>,
-    instance: &Instance,
-    name: &str,
-) -> wasmtime::Result<TypedFunc<P, (R,)>>
-where
-    P: ComponentNamedList + Lower,
-    (R,): ComponentNamedList + Lift,
-{
-    let index = instance
-        .get_export_index(&mut *store, None, EXPORT)
-        .and_then(|at| instance.get_export_index(&mut *store, Some(&at), name))
-        .ok_or_else(|| wasmtime::format_err!("`{EXPORT}` lacks `{name}`"))?;
-    instance.get_typed_func(store, index)
 }
 
 impl wit::Host for View<'_> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use lakehouse_runtime::{CallContext, Capability, Extensions, PluginSpec, Runtime, State};
+use lakehouse_runtime::{CallContext, Capability, Extensions, PluginSpec, State};
 use parking_lot::Mutex;
 use wasmtime::component::{ComponentNamedList, HasData, Lift, Linker, Lower};
 
@@ -25,21 +25,19 @@ const EXPORT: &str = "lakehouse:plugin/sql-functions@0.1.0";
 type Known = Arc<Mutex<HashMap<u64, Arc<[FunctionSignature]>>>>;
 
 /// Connects the plugin that runs SQL to those that export functions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FunctionsCapability {
     remote: Remote,
     known: Known,
 }
 
 impl FunctionsCapability {
-    /// A capability that knows no function until [`bind`](Self::bind).
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Names the runtime whose plugins serve. Later calls change nothing.
-    pub fn bind(&self, runtime: Runtime) {
-        self.remote.bind(runtime);
+    /// A capability that calls plugins there.
+    pub fn new(remote: Remote) -> Self {
+        Self {
+            remote,
+            known: Known::default(),
+        }
     }
 }
 
@@ -174,10 +172,7 @@ impl View {
         let call = Call::new(self.request.cause.as_ref(), || {
             format!("functions.{function}")
         });
-        let request = CallContext {
-            cause: call.cause().cloned(),
-            ..self.request.clone()
-        };
+        let request = call.pass_on(&self.request);
         let answer = async {
             let called: Result<Result<R, types::Error>, _> = context
                 .remote

@@ -28,6 +28,7 @@ pub use formats::FormatsCapability;
 pub use functions::FunctionsCapability;
 pub use log::LogCapability;
 pub use metrics::MetricsCapability;
+pub use remote::Remote;
 pub use self_test::self_test;
 pub use store::{Store, StoreCapability};
 pub use vectors::VectorsCapability;

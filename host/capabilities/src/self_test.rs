@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use lakehouse_runtime::{CallContext, CallError, Staged};
 
+use crate::remote::export;
+
 /// The interface, without a version.
 const INTERFACE: &str = "lakehouse:plugin/self-test";
 const FUNCTION: &str = "run";
@@ -29,14 +31,7 @@ pub async fn self_test(staged: &Staged, longest: Duration) -> Option<Result<(), 
         ..CallContext::default()
     };
     let called = staged.call(context, async |store, instance| {
-        let interface = instance.get_export_index(&mut *store, None, instance_name);
-        let index = interface.and_then(|interface| {
-            instance.get_export_index(&mut *store, Some(&interface), FUNCTION)
-        });
-        let index = index.ok_or_else(|| {
-            wasmtime::format_err!("`{instance_name}` lacks the function `{FUNCTION}`")
-        })?;
-        let run = instance.get_typed_func::<(), (Result<(), String>,)>(&mut *store, &index)?;
+        let run = export::<(), Result<(), String>>(store, instance, instance_name, FUNCTION)?;
         let (result,) = run.call_async(store, ()).await?;
         Ok(result)
     });

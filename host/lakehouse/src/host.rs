@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, bail};
 use lakehouse_capabilities::{
     CatalogCapability, CompressionCapability, FormatsCapability, FunctionsCapability,
-    LogCapability, MetricsCapability, Store, StoreCapability, VectorsCapability,
+    LogCapability, MetricsCapability, Remote, Store, StoreCapability, VectorsCapability,
 };
 use lakehouse_runtime::{Runtime, RuntimeConfig};
 use lakehouse_vectord::Service;
@@ -127,9 +127,7 @@ impl Host {
         }
         let registry = prometheus::Registry::new();
 
-        let catalog = Arc::new(CatalogCapability::new());
-        let functions = Arc::new(FunctionsCapability::new());
-        let formats = Arc::new(FormatsCapability::new());
+        let remote = Remote::default();
         let settings = &config.runtime;
         let runtime = Runtime::new(
             RuntimeConfig {
@@ -143,19 +141,17 @@ impl Host {
             },
             vec![
                 Arc::new(StoreCapability::new(Arc::clone(&store))),
-                Arc::clone(&catalog) as _,
+                Arc::new(CatalogCapability::new(remote.clone())),
                 Arc::new(VectorsCapability::new(Arc::clone(&vectors))),
-                Arc::clone(&functions) as _,
-                Arc::clone(&formats) as _,
+                Arc::new(FunctionsCapability::new(remote.clone())),
+                Arc::new(FormatsCapability::new(remote.clone())),
                 Arc::new(LogCapability),
                 Arc::new(MetricsCapability::new(registry.clone())),
                 Arc::new(CompressionCapability),
             ],
         )
         .context("runtime")?;
-        catalog.bind(runtime.clone());
-        functions.bind(runtime.clone());
-        formats.bind(runtime.clone());
+        remote.bind(runtime.clone());
         let scratch = temporary.to_owned();
         let workshop = Workshop::new(Arc::clone(&config), runtime.clone(), scratch);
         Ok(Self {
