@@ -195,6 +195,13 @@ impl Server {
         (field("VmRSS:"), field("VmHWM:"))
     }
 
+    /// A statement, as text, for `/v1/sql`.
+    pub fn sql(&self, statement: impl Into<String>) -> RequestBuilder {
+        self.post("/v1/sql")
+            .header("content-type", "text/plain")
+            .body(statement.into())
+    }
+
     /// Everything the server logged, in all its lives.
     pub fn logs(&self) -> String {
         self.logs.text(0)

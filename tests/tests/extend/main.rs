@@ -22,13 +22,7 @@ async fn server(more: &[&str], config: &str) -> Server {
 
 /// The answer to a statement.
 async fn send(server: &Server, sql: &str) -> Response {
-    server
-        .post("/v1/sql")
-        .header("content-type", "text/plain")
-        .body(sql.to_owned())
-        .send()
-        .await
-        .expect("an answer")
+    server.sql(sql).send().await.expect("an answer")
 }
 
 /// The rows of a statement that must succeed.

@@ -12,11 +12,13 @@ const LIES: [&str; 11] = [
 ];
 
 async fn sql(server: &Server, sql: String) -> u16 {
-    let request = server
-        .post("/v1/sql")
-        .header("content-type", "text/plain")
-        .body(sql);
-    request.send().await.expect("an answer").status().as_u16()
+    server
+        .sql(sql)
+        .send()
+        .await
+        .expect("an answer")
+        .status()
+        .as_u16()
 }
 
 #[tokio::test]
@@ -41,10 +43,7 @@ async fn lying_arrow_data_costs_its_own_statement() {
     let honest = async {
         loop {
             let statement = "SELECT sum(same(value)) FROM generate_series(1, 1000) s (value)";
-            let answer = server
-                .post("/v1/sql")
-                .header("content-type", "text/plain")
-                .body(statement);
+            let answer = server.sql(statement);
             let answer = answer.timeout(PATIENCE).send().await.expect("in time");
             assert_eq!(expect_json(answer, 200).await["rows"][0][0], 500_500);
             let hello = server.get("/v1/hello").timeout(PATIENCE).send().await;

@@ -5,6 +5,22 @@ use lakehouse_tests::{Server, expect_text};
 
 use crate::{builder, commit, start, unharmed};
 
+/// What the host shows of the plugin.
+async fn shown(server: &Server) -> String {
+    let view = server.get("/v1/plugins/hostile").send().await.unwrap();
+    expect_text(view, 200).await
+}
+
+/// The same of a plugin that is refused for its configuration.
+async fn refused(config: &str) -> String {
+    let server = builder(config)
+        .env("LAKEHOUSE_PLUGINS_REQUIRED", "hello")
+        .until_loaded()
+        .start()
+        .await;
+    shown(&server).await
+}
+
 #[tokio::test]
 async fn the_hosts_files_are_out_of_reach() {
     let server = start().await;
@@ -30,8 +46,7 @@ FILED = { file = "secret.txt" }
         "variable FILED=from a file\nvariable PLAIN=text\nvariable SECRET=from the host\n";
     assert_eq!(got, expected);
 
-    let view = server.get("/v1/plugins/hostile").send().await.unwrap();
-    let view = expect_text(view, 200).await;
+    let view = shown(&server).await;
     assert!(
         view.contains(r#""env":["FILED","PLAIN","SECRET"]"#),
         "{view}"
@@ -41,13 +56,7 @@ FILED = { file = "secret.txt" }
 
 #[tokio::test]
 async fn a_secret_that_is_not_there_is_named() {
-    let server = builder("[plugins.hostile.config]\nkey = { env = \"NO_SUCH_SECRET\" }\n")
-        .env("LAKEHOUSE_PLUGINS_REQUIRED", "hello")
-        .until_loaded()
-        .start()
-        .await;
-    let view = server.get("/v1/plugins/hostile").send().await.unwrap();
-    let view = expect_text(view, 200).await;
+    let view = refused("[plugins.hostile.config]\nkey = { env = \"NO_SUCH_SECRET\" }\n").await;
     assert!(
         view.contains("config.key: environment variable `NO_SUCH_SECRET`"),
         "{view}"
@@ -93,8 +102,7 @@ async fn a_host_that_is_granted_is_within_reach_and_no_other() {
     let got = fetch(&server, &format!("{}/", third.local_addr().unwrap())).await;
     assert!(got.contains("HttpRequestDenied"), "{got}");
 
-    let view = server.get("/v1/plugins/hostile").send().await.unwrap();
-    let view = expect_text(view, 200).await;
+    let view = shown(&server).await;
     let grant = format!(r#""grants":{{"http":["{}"]}}"#, other.address());
     assert!(view.contains(&grant), "{view}");
 }
@@ -116,13 +124,7 @@ async fn a_grant_that_names_nothing_is_refused_with_its_key() {
             "grants.catalog: an empty namespace",
         ),
     ] {
-        let server = builder(&format!("[plugins.hostile.grants]\n{grants}\n"))
-            .env("LAKEHOUSE_PLUGINS_REQUIRED", "hello")
-            .until_loaded()
-            .start()
-            .await;
-        let view = server.get("/v1/plugins/hostile").send().await.unwrap();
-        let view = expect_text(view, 200).await;
+        let view = refused(&format!("[plugins.hostile.grants]\n{grants}\n")).await;
         assert!(view.contains(expected), "{view}");
     }
 }

@@ -24,13 +24,7 @@ async fn server() -> Server {
 
 /// The answer to a statement, sent as text.
 async fn send(server: &Server, sql: &str) -> Response {
-    server
-        .post("/v1/sql")
-        .header("content-type", "text/plain")
-        .body(sql.to_owned())
-        .send()
-        .await
-        .expect("an answer")
+    server.sql(sql).send().await.expect("an answer")
 }
 
 /// The result of a statement that must succeed.
@@ -57,13 +51,6 @@ async fn with_params(server: &Server, sql: &str, params: Value) -> Response {
 
 /// The text of a result in another format.
 async fn text(server: &Server, accept: &str, sql: &str) -> String {
-    let answer = server
-        .post("/v1/sql")
-        .header("accept", accept)
-        .header("content-type", "text/plain")
-        .body(sql.to_owned())
-        .send()
-        .await
-        .expect("an answer");
-    expect_text(answer, 200).await
+    let answer = server.sql(sql).header("accept", accept).send().await;
+    expect_text(answer.expect("an answer"), 200).await
 }
