@@ -86,9 +86,9 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Option<Artifact>> {
         )));
     }
     let size = usize::try_from(before.len()).unwrap_or(0);
-    let artifact = Artifact::read((&file).take(limit.saturating_add(1)), size)?;
+    let artifact = Artifact::read(&file, size)?;
     let same = Stamp::of(&before)? == Stamp::of(&file.metadata()?)?;
-    Ok((same && artifact.size() == before.len()).then_some(artifact))
+    Ok(artifact.filter(|_| same))
 }
 
 /// Whether a component ends where its sections say. Anything else than a component
