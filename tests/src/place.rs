@@ -3,9 +3,14 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The repository's root.
+/// The repository's root: that of the package which cargo runs tests of. What was compiled
+/// into them may be another checkout, if the two share a target folder.
+///
+/// # Panics
+/// If it is not cargo that runs them.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let package = env::var_os("CARGO_MANIFEST_DIR").expect("`cargo test` names the package");
+    Path::new(&package)
         .parent()
         .expect("the tests are a folder of the repository")
         .to_owned()

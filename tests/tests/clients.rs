@@ -3,10 +3,9 @@
 //! `cargo xtask test` installs them and names their interpreter in
 //! `LAKEHOUSE_TEST_PYTHON`.
 
-use std::path::Path;
 use std::process::Command;
 
-use lakehouse_tests::Server;
+use lakehouse_tests::{Server, repository};
 
 /// Runs a script of `tests/clients` against a fresh server.
 fn client(script: &str, arguments: &[&str]) {
@@ -15,11 +14,7 @@ fn client(script: &str, arguments: &[&str]) {
     let server = Server::start_blocking();
     let work = tempfile::tempdir().expect("a temporary folder");
     let output = Command::new(python)
-        .arg(
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("clients")
-                .join(script),
-        )
+        .arg(repository().join("tests/clients").join(script))
         .arg(server.base())
         .arg(work.path())
         .args(arguments)

@@ -13,10 +13,12 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Finds the checkout that this binary was built from, and the target
-    /// folder that cargo uses for it (`CARGO_TARGET_DIR` or `target/`).
+    /// Finds the checkout that cargo runs this for, and the target folder that it uses
+    /// for it (`CARGO_TARGET_DIR` or `target/`). The checkout that this binary was built
+    /// from may be another one, if the two share a target folder.
     pub fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").context("run `cargo xtask`")?;
+        let root = Path::new(&package)
             .parent()
             .context("xtask lies in the root of the checkout")?
             .to_path_buf();

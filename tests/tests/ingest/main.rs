@@ -12,7 +12,7 @@ mod schemas;
 
 use std::path::{Path, PathBuf};
 
-use lakehouse_tests::{Server, expect_json, expect_problem};
+use lakehouse_tests::{Server, expect_json, expect_problem, repository};
 use reqwest::Response;
 use serde_json::Value;
 
@@ -141,8 +141,6 @@ fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
 
 /// One of the bodies that `data/make.py` makes.
 fn fixture(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/ingest/data")
-        .join(name);
+    let path = repository().join("tests/tests/ingest/data").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
