@@ -1,17 +1,23 @@
 //! Segments come back from their files, and damage is seen.
 
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::read::footer;
 use super::*;
 use crate::build;
 use crate::filter::Filter;
+use crate::gathered::Gathered;
+use crate::rows::Rows;
 use crate::search::Probe;
-use crate::types::{Engine, Quantization};
-use crate::validate::Spec;
+use crate::segment::Segment;
+use crate::segment_file_1;
+use crate::types::{Distance, Engine, Quantization};
+use crate::validate::{Space, Spec};
 
 fn space(distance: Distance) -> Space {
     Space {

@@ -1,0 +1,71 @@
+//! Calls about the items of one index.
+
+use super::Service;
+use crate::error::Result;
+use crate::types::{Added, Hit, Item, Query, StoredItem};
+
+impl Service {
+    /// Adds items or replaces them, all or none, in order: an id twice means
+    /// that the last wins. Metadata that are `None` keep what was there.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), naming the item;
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`Exhausted`](crate::ErrorKind::Exhausted).
+    pub fn add(&self, index: &str, items: Vec<Item>) -> Result<Added> {
+        self.index(index)?.add(items)
+    }
+
+    /// The `k` nearest items, nearest first, ties by id.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), [`NotFound`](crate::ErrorKind::NotFound).
+    pub fn search(&self, index: &str, query: &Query) -> Result<Vec<Hit>> {
+        self.index(index)?.search(query)
+    }
+
+    /// What [`Service::search`] gives for each of some queries, in their
+    /// order, all as of one moment. They share the threads that search.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), naming the query;
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub fn search_many(&self, index: &str, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
+        let index = self.index(index)?;
+        self.searchers.install(|| index.search_many(queries))
+    }
+
+    /// Runs a job on one of the threads that search, of which there are as
+    /// many as processors. A job that panics ends there, and is logged.
+    pub fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.searchers.spawn(job);
+    }
+
+    /// One item.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound), of the index or of the item.
+    pub fn item(&self, index: &str, id: &str) -> Result<StoredItem> {
+        self.index(index)?.item(id)
+    }
+
+    /// Removes one item.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound), of the index or of the item.
+    pub fn delete_item(&self, index: &str, id: &str) -> Result<()> {
+        let index = self.index(index)?;
+        match index.delete(vec![id.to_owned()])? {
+            0 => Err(index.no_item(id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes items; says how many were there.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), naming the id;
+    /// [`NotFound`](crate::ErrorKind::NotFound), of the index.
+    pub fn delete(&self, index: &str, ids: Vec<String>) -> Result<u64> {
+        self.index(index)?.delete(ids)
+    }
+}
