@@ -41,6 +41,11 @@ impl Budget {
         }
     }
 
+    /// What all indexes hold.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// The tighter of the bounds.
     pub fn bound(&self) -> u64 {
         self.all.min(self.index)
@@ -56,7 +61,7 @@ impl Budget {
     /// Whether rows of so many bytes that are in the log alone should be
     /// sealed, for the room that this makes.
     pub fn presses(&self, bytes: u64) -> bool {
-        let pressed = self.held.load(Ordering::Relaxed) >= self.all / 2;
+        let pressed = self.held() >= self.all / 2;
         bytes >= self.bound() / 4 || (pressed && bytes >= self.all / 64)
     }
 
@@ -75,7 +80,7 @@ impl Budget {
             let whose = format!("index {index} holds");
             return Err(refuse(&whose, one, self.index, "vectors.index_memory"));
         }
-        let all = self.held.load(Ordering::Relaxed);
+        let all = self.held();
         if all.saturating_add(more) > self.all {
             return Err(refuse("the indexes hold", all, self.all, "vectors.memory"));
         }

@@ -77,8 +77,13 @@ pub(crate) struct Pending {
 type Overlay = HashMap<Arc<str>, Option<Option<Arc<str>>>>;
 
 impl Index {
+    /// Refuses what `add` would refuse; the items are numbered from `first` on.
+    pub fn check(&self, items: &[Item], first: usize) -> Result<()> {
+        validate::items(self.spec.space, items, first)
+    }
+
     pub fn add(&self, items: Vec<Item>) -> Result<Added> {
-        validate::items(self.spec.space, &items)?;
+        self.check(&items, 0)?;
         match self.submit(Call::Put(items))? {
             Outcome::Added(added) => Ok(added),
             Outcome::Deleted(_) => Err(Error::internal("an addition was answered as a deletion")),

@@ -15,7 +15,7 @@ use crate::kernel;
 use crate::rows;
 use crate::search::Probe;
 use crate::segment::Segment;
-use crate::types::{Durability, Engine, Hit, IndexInfo, Query, Recovery, StoredItem};
+use crate::types::{Durability, Engine, Hit, IndexInfo, Query, Recovery, Source, StoredItem};
 use crate::validate::{self, MAX_EF, MAX_HITS, MAX_K, MAX_QUERIES, Spec};
 use crate::worker::Worker;
 
@@ -87,6 +87,8 @@ pub(crate) struct Index {
     pub held: Held,
     /// What opening it found; there once it is open.
     pub recovery: OnceLock<Recovery>,
+    /// The query that it was last filled from. Taken after `writer`.
+    pub source: Mutex<Option<Source>>,
     /// Rows whose graph was built, and the time that this took.
     pub built: Mutex<(u64, Duration)>,
     /// When it was opened.
@@ -118,6 +120,7 @@ impl Index {
             built_rows,
             build_seconds: build_time.as_secs_f64(),
             recovery: self.recovery.get().copied().unwrap_or_default(),
+            source: self.source.lock().clone(),
         }
     }
 

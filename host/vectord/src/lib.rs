@@ -54,7 +54,7 @@ pub use service::{Config, Service};
 pub use snapshot::{Restore, Snapshot, SnapshotFile};
 pub use types::{
     Added, DamagedIndex, Distance, Durability, Engine, Hit, IndexInfo, IndexSpec, Item,
-    Quantization, Query, Recovery, StoredItem,
+    Quantization, Query, Recovery, Source, SourceTable, StoredItem,
 };
 pub use validate::{
     MAX_DIMENSION, MAX_EF, MAX_HITS, MAX_ID, MAX_K, MAX_M, MAX_METADATA, MAX_NAME, MAX_NORM,

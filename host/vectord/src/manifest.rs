@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::types::{Distance, Quantization};
+use crate::types::{Distance, Quantization, Source};
 use crate::validate::{Space, Spec};
 
 /// Version 1 had no quantization.
@@ -40,6 +40,9 @@ pub(crate) struct Manifest {
     /// Id of the next segment.
     pub next_segment: u64,
     pub segments: Vec<SegmentEntry>,
+    /// The query that the index was last filled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// One segment file.
@@ -65,6 +68,7 @@ impl Manifest {
             log: 0,
             next_segment: 1,
             segments: Vec::new(),
+            source: None,
         }
     }
 

@@ -84,6 +84,7 @@ impl Index {
             budget,
             held: Held::default(),
             recovery: OnceLock::new(),
+            source: Mutex::new(manifest.source.clone()),
             built: Mutex::default(),
             opened: started,
             searched: AtomicU64::new(0),

@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 
 use crate::build;
 use crate::commit::Writer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gathered::Gathered;
 use crate::index::{Index, View};
 use crate::log::{self, Log};
 use crate::manifest::{Manifest, SegmentEntry};
 use crate::segment::{ALIVE, Segment};
 use crate::segment_file;
-use crate::types::Durability;
+use crate::types::{Durability, Source};
 
 /// Sealing takes in sealed segments up to this many times as large as what
 /// has been taken already.
@@ -321,26 +321,45 @@ impl Index {
     /// its end until the next start is known to have.
     pub fn close(&self) {
         let mut writer = self.writer.lock();
-        let view = self.view();
-        if writer.dropped || view.seq == writer.acknowledged {
+        if writer.dropped || self.view().seq == writer.acknowledged {
             return;
         }
+        if let Err(error) = self.note(&mut writer) {
+            tracing::warn!(index = self.spec.name, %error, "closed without a note of the last write");
+        }
+    }
+
+    /// Notes where what is in the index comes from. What was written before is
+    /// flushed: the note would speak of more than is there otherwise.
+    pub fn set_source(&self, source: Source) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if writer.dropped {
+            let gone = format!("index {} was dropped", self.spec.name);
+            return Err(Error::not_found(gone));
+        }
+        let before = self.source.lock().replace(source);
+        let noted = self.note(&mut writer);
+        if noted.is_err() {
+            *self.source.lock() = before;
+        }
+        noted
+    }
+
+    /// Flushes the log, and writes the manifest of what stands in it and in
+    /// the segment files.
+    fn note(&self, writer: &mut Writer) -> Result<()> {
+        writer.log.flush()?;
+        let view = self.view();
         let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
         let sealed: Vec<_> = sealed.map(Arc::clone).collect();
         let covered = Covered {
             applied: writer.applied,
             first_log: writer.first_log,
         };
-        let noted = writer.log.flush().and_then(|()| {
-            self.manifest(&writer, &sealed, covered, view.seq)
-                .write(&self.folder)
-        });
-        match noted {
-            Ok(()) => writer.acknowledged = view.seq,
-            Err(error) => {
-                tracing::warn!(index = self.spec.name, %error, "closed without a note of the last write");
-            }
-        }
+        self.manifest(writer, &sealed, covered, view.seq)
+            .write(&self.folder)?;
+        writer.acknowledged = view.seq;
+        Ok(())
     }
 
     fn manifest(
@@ -364,6 +383,7 @@ impl Index {
         manifest.log = covered.first_log;
         manifest.next_segment = writer.next_segment;
         manifest.segments = sealed.iter().map(entry).collect();
+        manifest.source.clone_from(&self.source.lock());
         manifest
     }
 

@@ -117,6 +117,34 @@ pub struct IndexInfo {
     pub build_seconds: f64,
     /// What opening it found.
     pub recovery: Recovery,
+    /// The query that it was last filled from, if it ever was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+/// The query that an index was last filled from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The query.
+    pub sql: String,
+    /// The tables that it read, and the snapshots that they were at.
+    pub tables: Vec<SourceTable>,
+    /// Rows that it gave.
+    pub rows: u64,
+    /// Milliseconds since 1970-01-01T00:00:00Z at which filling ended, or
+    /// began if it did not end.
+    pub loaded_at: u64,
+    /// Whether all of the rows were added. If not, some of them may be there.
+    pub complete: bool,
+}
+
+/// A table as a query read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceTable {
+    /// Its namespace and name, with a dot between them.
+    pub table: String,
+    /// Its snapshot.
+    pub snapshot_id: i64,
 }
 
 /// What opening an index found in its log.

@@ -163,8 +163,8 @@ fn metadata(text: &str) -> Result<(), String> {
 }
 
 /// Checks a whole batch; the error names the first item that breaks a rule.
-pub(crate) fn items(space: Space, items: &[Item]) -> Result<()> {
-    for (at, item) in items.iter().enumerate() {
+pub(crate) fn items(space: Space, items: &[Item], first: usize) -> Result<()> {
+    for (at, item) in (first..).zip(items) {
         id(&item.id)
             .and_then(|()| vector(space, &item.vector))
             .and_then(|()| item.metadata.as_deref().map_or(Ok(()), metadata))

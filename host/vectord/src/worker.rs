@@ -95,6 +95,12 @@ impl Worker {
         queue.settling -= 1;
     }
 
+    /// Whether anything is under way, or queued for now.
+    pub fn is_busy(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.busy || !queue.indexes.is_empty()
+    }
+
     /// Makes the thread end after what it is at.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);

@@ -5,6 +5,7 @@ mod errors;
 mod files;
 mod formats;
 mod limits;
+mod load;
 mod requests;
 mod tables;
 mod travel;

@@ -16,6 +16,7 @@ mod problem;
 mod proxy;
 mod request_id;
 mod routes;
+mod sql;
 mod trace;
 
 use std::net::IpAddr;
@@ -47,6 +48,7 @@ pub use proxy::{Peer, connector};
 pub use request_id::{REQUEST_ID, RequestIds};
 use routes::{Route, Routes, Target};
 pub(crate) use routes::{strip, stripped};
+pub use sql::Sql;
 
 /// The largest answer of a native service that is turned into a problem.
 const MAX_NATIVE_ERROR: usize = 64 << 10;
@@ -76,7 +78,7 @@ impl Gateway {
         let metrics = Metrics::new(&host.registry)
             .map_err(|error| ConfigError::new(format!("metrics: {error}")))?;
         let routes = Routes::new(&host.config, &host.roster, &metrics)?;
-        let vectors = crate::vectors::router(Arc::clone(&host.vectors), Arc::clone(&host.store))
+        let vectors = crate::vectors::router(&host, Sql::new(Arc::clone(&host)))
             .layer(axum::extract::DefaultBodyLimit::disable());
         let mut upstreams = host.config.upstreams()?.into_values();
         let tls = upstreams.any(|uri| uri.scheme_str() == Some("https"));
@@ -224,29 +226,7 @@ impl Inner {
             .await
         {
             Ok(response) => Ok(response.map(ResponseBody::plugin)),
-            Err(error) => Err(self.explain(name, &error)),
-        }
-    }
-
-    /// What to say about a plugin that did not answer.
-    fn explain(&self, name: &str, error: &CallError) -> Problem {
-        let entry = self.host.roster.get(name);
-        match (error, entry.map(|entry| entry.state())) {
-            (CallError::NotFound, Some(State::Loading)) => Problem::unavailable(
-                format!("plugin `{name}` is being loaded"),
-                Duration::from_secs(1),
-            ),
-            (
-                CallError::NotFound | CallError::Unavailable { .. },
-                Some(State::Absent(reason) | State::Failed(reason)),
-            ) => Problem::unavailable(
-                format!("plugin `{name}` does not serve: {reason}"),
-                Duration::from_secs(30),
-            ),
-            _ => {
-                tracing::warn!(plugin = name, %error, "request failed");
-                Problem::call(name, error)
-            }
+            Err(error) => Err(explain(&self.host, name, &error)),
         }
     }
 
@@ -302,6 +282,28 @@ impl Inner {
             return Problem::method(&head.method, path, "GET, HEAD").into();
         }
         answer(self)
+    }
+}
+
+/// What to say about a plugin that did not answer.
+fn explain(host: &Host, name: &str, error: &CallError) -> Problem {
+    let entry = host.roster.get(name);
+    match (error, entry.map(|entry| entry.state())) {
+        (CallError::NotFound, Some(State::Loading)) => Problem::unavailable(
+            format!("plugin `{name}` is being loaded"),
+            Duration::from_secs(1),
+        ),
+        (
+            CallError::NotFound | CallError::Unavailable { .. },
+            Some(State::Absent(reason) | State::Failed(reason)),
+        ) => Problem::unavailable(
+            format!("plugin `{name}` does not serve: {reason}"),
+            Duration::from_secs(30),
+        ),
+        _ => {
+            tracing::warn!(plugin = name, %error, "request failed");
+            Problem::call(name, error)
+        }
     }
 }
 

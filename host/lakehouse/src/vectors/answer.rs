@@ -1,5 +1,7 @@
 //! Writing answers.
 
+use std::fmt;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -52,6 +54,12 @@ impl Failure {
 
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
+    /// The same, with more to say.
+    pub fn and(mut self, more: impl fmt::Display) -> Self {
+        self.detail = format!("{}; {more}", self.detail);
+        self
     }
 
     /// Too many calls before this one.

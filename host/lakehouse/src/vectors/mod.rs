@@ -7,7 +7,10 @@ mod answer;
 mod arrow;
 mod frames;
 mod input;
+mod load;
+mod row;
 mod snapshots;
+mod statement;
 mod work;
 
 use std::sync::Arc;
@@ -18,18 +21,30 @@ use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
-use lakehouse_capabilities::Store;
 use lakehouse_vectord::{IndexSpec, Service};
 
 use answer::{Failure, FoundItem, Listing};
 use input::{Deletion, Media};
+use load::Loader;
 use snapshots::{Snapshots, Wanted};
 use work::Work;
+
+use crate::gateway::Sql;
+use crate::host::Host;
 
 type Answer = Result<Response, Failure>;
 
 /// The routes, each a full path.
-pub fn router(service: Arc<Service>, store: Arc<Store>) -> Router {
+pub fn router(host: &Host, sql: Sql) -> Router {
+    let (service, store) = (Arc::clone(&host.vectors), Arc::clone(&host.store));
+    let work = Work::new(Arc::clone(&service));
+    let load = Router::new()
+        .route("/v1/vectors/index/{name}/load", post(load))
+        .with_state(Loader::new(
+            work.clone(),
+            sql,
+            host.config.data.dir.join("tmp"),
+        ));
     let snapshots = Router::new()
         .route("/v1/vectors/index/{name}/snapshot", post(snapshot))
         .route("/v1/vectors/index/{name}/snapshots", get(list_snapshots))
@@ -49,7 +64,8 @@ pub fn router(service: Arc<Service>, store: Arc<Store>) -> Router {
             "/v1/vectors/index/{name}/items/{id}",
             get(item).delete(delete_item),
         )
-        .with_state(Work::new(service))
+        .with_state(work)
+        .merge(load)
         .merge(snapshots)
 }
 
@@ -176,4 +192,13 @@ async fn restore(
         false => input::parse(&body)?,
     };
     answer::json(StatusCode::CREATED, &all.restore(name, wanted).await?)
+}
+
+async fn load(
+    State(loader): State<Loader>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Answer {
+    let body = input::body(request).await?;
+    loader.load(name, body).await
 }

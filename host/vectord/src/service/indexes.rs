@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::recover;
 use crate::snapshot::{Restore, Snapshot};
-use crate::types::{DamagedIndex, IndexInfo, IndexSpec};
+use crate::types::{DamagedIndex, IndexInfo, IndexSpec, Source};
 use crate::validate;
 
 impl Service {
@@ -171,5 +171,13 @@ impl Service {
             tracing::warn!(folder = %away.display(), %error, "removed at the next start");
         }
         Ok(())
+    }
+
+    /// Notes the query that an index is being filled from, or was.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); if it cannot be written.
+    pub fn set_source(&self, index: &str, source: Source) -> Result<()> {
+        self.index(index)?.set_source(source)
     }
 }

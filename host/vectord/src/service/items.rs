@@ -1,8 +1,13 @@
 //! Calls about the items of one index.
 
+use std::time::Duration;
+
 use super::Service;
 use crate::error::Result;
 use crate::types::{Added, Hit, Item, Query, StoredItem};
+
+/// How often it is looked whether there is room now.
+const POLL: Duration = Duration::from_millis(10);
 
 impl Service {
     /// Adds items or replaces them, all or none, in order: an id twice means
@@ -13,6 +18,33 @@ impl Service {
     /// [`NotFound`](crate::ErrorKind::NotFound); [`Exhausted`](crate::ErrorKind::Exhausted).
     pub fn add(&self, index: &str, items: Vec<Item>) -> Result<Added> {
         self.index(index)?.add(items)
+    }
+
+    /// Refuses items that [`Service::add`] would refuse; changes nothing. They
+    /// are numbered from `first` on.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), naming the item;
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub fn check(&self, index: &str, items: &[Item], first: usize) -> Result<()> {
+        self.index(index)?.check(items, first)
+    }
+
+    /// Waits, after an addition was refused for want of memory, until rows
+    /// were sealed into files; false if no such work is under way that could
+    /// make room.
+    pub fn wait_for_room(&self) -> bool {
+        let before = self.budget.held();
+        loop {
+            let busy = self.worker.is_busy();
+            if self.budget.held() < before {
+                return true;
+            }
+            if !busy {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     /// The `k` nearest items, nearest first, ties by id.
