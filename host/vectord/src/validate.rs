@@ -1,6 +1,8 @@
 //! Every rule that input must keep, checked before anything is written.
 
-use serde_json::value::RawValue;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Error, Result};
 use crate::kernel;
@@ -154,12 +156,89 @@ fn metadata(text: &str) -> Result<(), String> {
             text.len()
         ));
     }
-    let value: &RawValue =
-        serde_json::from_str(text).map_err(|e| format!("the metadata is not JSON: {e}"))?;
-    if !value.get().starts_with('{') {
-        return Err("the metadata is not a JSON object".into());
+    let mut reader = serde_json::Deserializer::from_str(text);
+    Object::deserialize(&mut reader)
+        .and_then(|Object| reader.end())
+        .map_err(|why| match why.is_data() {
+            true => "the metadata is not a JSON object".to_owned(),
+            false => format!("the metadata is not JSON that filters can read: {why}"),
+        })
+}
+
+/// A JSON object all of whose values filters will be able to read: no deeper than the
+/// parser goes, with numbers that it has and text that is Unicode. Nothing of
+/// it is kept.
+struct Object;
+
+/// The same of any value.
+struct Anything;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object, A::Error> {
+                Anything.visit_map(map).map(|Anything| Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
     }
-    Ok(())
+}
+
+impl<'de> Deserialize<'de> for Anything {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Anything {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while let Some(Self) = list.next_element()? {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((Self, Self)) = map.next_entry()? {}
+        Ok(self)
+    }
 }
 
 /// Checks a whole batch; the error names the first item that breaks a rule.
@@ -229,9 +308,42 @@ mod tests {
     #[test]
     fn metadata_is_an_object() {
         assert!(metadata("{}").is_ok());
-        assert!(metadata(" {\"a\": [1, null]}").is_ok());
+        assert!(metadata(" {\"a\": [1, null, -2.5e-3, \"\\u00e9\", {}, true]} ").is_ok());
         for bad in ["", "1", "[]", "null", "\"a\"", "{", "{} {}"] {
             assert!(metadata(bad).is_err(), "{bad:?}");
         }
+    }
+
+    /// Filters read metadata as values: what makes none would match nothing.
+    #[test]
+    fn metadata_can_be_read_by_filters() {
+        let nested = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            format!("{{\"a\": {open}1{close}}}")
+        };
+        let texts = [
+            nested(1),
+            nested(126),
+            nested(127),
+            nested(128),
+            nested(400_000),
+            "{\"a\": 1e308}".to_owned(),
+            "{\"a\": 1e309}".to_owned(),
+            "{\"a\": 123456789012345678901234567890}".to_owned(),
+            r#"{"a": "\ud83d\ude00"}"#.to_owned(),
+            r#"{"a": "\ud83d"}"#.to_owned(),
+            r#"{"\udc00": 1}"#.to_owned(),
+            "{\"a\": \"\n\"}".to_owned(),
+            "{\"a\": 1, \"a\": 2}".to_owned(),
+        ];
+        let mut good = 0;
+        for text in &texts {
+            let read = serde_json::from_str::<serde_json::Map<_, _>>(text);
+            good += usize::from(read.is_ok());
+            let checked = metadata(text);
+            let shown = &text[..text.len().min(40)];
+            assert_eq!(checked.is_ok(), read.is_ok(), "{shown}: {checked:?}");
+        }
+        assert_eq!(good, 6);
     }
 }

@@ -1,7 +1,7 @@
 //! Input that breaks a rule: refused, named, and nothing changed.
 
 use lakehouse_tests::{expect_json, expect_problem};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{INDEX, add, builder, count, delete, detail, get, make, post, start};
 
@@ -52,6 +52,10 @@ async fn a_bad_item_leaves_nothing_of_its_batch() {
         (
             json!({"id": "bad", "vector": [1, 1, 1], "metadata": "text"}),
             "not a JSON object",
+        ),
+        (
+            json!({"id": "bad", "vector": [1, 1, 1], "metadata": nested(128)}),
+            "recursion limit exceeded",
         ),
     ];
     for (item, why) in bad {
@@ -136,6 +140,148 @@ async fn malformed_bodies_are_placed() {
             .len(),
         1
     );
+}
+
+/// A JSON object that is so many levels deep.
+fn nested(levels: usize) -> Value {
+    let list = (1..levels).fold(json!(1), |inner, _| json!([inner]));
+    json!({ "a": list })
+}
+
+/// Depth, lengths and bytes that a parser may choke on.
+#[tokio::test]
+async fn hostile_bodies_are_refused() {
+    let server = start().await;
+    make(&server, "l2").await;
+    let deep =
+        |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+    let lists = deep("[", "]");
+    let objects = deep("{\"a\":", "}");
+    let item = |member: &str| {
+        let item = format!("{{\"id\":\"a\",\"vector\":[1,2,3],{member}}}");
+        format!("{{\"items\":[{{\"id\":\"first\",\"vector\":[0,0,0]}},{item}]}}").into_bytes()
+    };
+    let search = |member: &str| format!("{{\"k\":1,{member}}}").into_bytes();
+    let plain = |text: &str| text.to_owned().into_bytes();
+    let refused = [
+        ("add", plain(&lists), "a JSON object"),
+        ("add", plain(&"[".repeat(1 << 20)), "a JSON object"),
+        ("add", plain(&"{\"items\":".repeat(1 << 17)), "sequence"),
+        (
+            "add",
+            plain(&format!("{{\"items\":{lists}}}")),
+            "a JSON object",
+        ),
+        (
+            "add",
+            item(&format!("\"metadata\":{lists}")),
+            "item 1 (id \"a\")",
+        ),
+        (
+            "add",
+            item(&format!("\"metadata\":{objects}")),
+            "recursion limit",
+        ),
+        (
+            "add",
+            item("\"metadata\":{\"a\":1e999}"),
+            "number out of range",
+        ),
+        (
+            "add",
+            item("\"metadata\":{\"a\":\"\\ud800\"}"),
+            "hex escape",
+        ),
+        ("add", item("\"metadata\":{\"a\":tru}"), "line 1"),
+        ("add", item("\"id\":\"b\""), "duplicate field `id`"),
+        (
+            "add",
+            item(&format!("\"more\":{lists}")),
+            "unknown field `more`",
+        ),
+        (
+            "add",
+            b"{\"items\":[{\"id\":\"\xff\",\"vector\":[1,2,3]}]}".to_vec(),
+            "unicode",
+        ),
+        (
+            "add",
+            plain(r#"{"items":[{"id":"\ud800","vector":[1,2,3]}]}"#),
+            "hex escape",
+        ),
+        (
+            "add",
+            plain("{\"items\":[{\"id\":\"a\0\",\"vector\":[1,2,3]}]}"),
+            "control character",
+        ),
+        (
+            "add",
+            plain(&format!(
+                "{{\"items\":[{{\"id\":\"a\",\"vector\":[{}]}}]}}",
+                "9".repeat(1 << 20)
+            )),
+            "out of range",
+        ),
+        (
+            "add",
+            plain("{\"items\":[{\"id\":\"a\",\"vector\":[01,2,3]}]}"),
+            "invalid number",
+        ),
+        (
+            "add",
+            plain("{\"items\":[{\"id\":\"a\",\"vector\":[1,2,3,]}]}"),
+            "trailing comma",
+        ),
+        ("add", plain("{\"items\":[]} {}"), "trailing characters"),
+        ("add", plain("\u{feff}{\"items\":[]}"), "line 1 column 1"),
+        ("search", search(&format!("\"vector\":{lists}")), "f32"),
+        ("search", search(&format!("\"vectors\":{lists}")), "f32"),
+        (
+            "search",
+            search(&format!("\"vector\":[1,2,3],\"filter\":{objects}")),
+            "filter",
+        ),
+        (
+            "search",
+            search(&format!(
+                "\"vector\":[1,2,3],\"filter\":{}",
+                deep("{\"$not\":", "}")
+            )),
+            "filter",
+        ),
+        (
+            "search",
+            search(&format!("\"vector\":[1,2,3],\"include\":{lists}")),
+            "a string",
+        ),
+        ("delete", plain(&format!("{{\"ids\":{lists}}}")), "a string"),
+        ("restore", plain(&lists), "a JSON object"),
+    ];
+    for (call, body, why) in refused {
+        let begins = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+        let request = server.post(&format!("{INDEX}/x/{call}"));
+        let request = request
+            .header("content-type", "application/json")
+            .body(body);
+        let problem = expect_problem(request.send().await.unwrap(), 400).await;
+        assert!(detail(&problem).contains(why), "{call} {begins}: {problem}");
+        assert_eq!(count(&server).await, 0);
+    }
+
+    // Deep and long it may be: a number has as many digits as it likes.
+    let digits = format!("0.{}5", "0".repeat(1 << 20));
+    let body = format!(
+        "{{\"items\":[{{\"id\":\"a\",\"vector\":[{digits},2,3],\"metadata\":{}}}]}}",
+        nested(120)
+    );
+    let request = server.post(&format!("{INDEX}/x/add"));
+    let request = request
+        .header("content-type", "application/json")
+        .body(body);
+    expect_json(request.send().await.unwrap(), 200).await;
+    let query = json!({"vector": [0, 2, 3], "k": 1, "filter": {"a": {"$exists": true}}});
+    let found = expect_json(post(&server, "/x/search", &query).await, 200).await;
+    assert_eq!(found["results"][0]["metadata"], nested(120));
 }
 
 #[tokio::test]
