@@ -1,6 +1,7 @@
 //! Damaged files and a full disk.
 
 use std::fs;
+use std::time::Duration;
 
 use lakehouse_tests::{SmallDisk, expect_json, expect_problem, expect_status};
 use serde_json::{Value, json};
@@ -39,6 +40,55 @@ async fn a_damaged_index_is_named_and_the_rest_serves() {
     assert_eq!(list["damaged"][0]["name"], "x");
     expect_status(delete(&server, "/x").await, 204).await;
     make(&server, "l2").await;
+}
+
+/// At the beginning of each file of an index, within it and at its end. Of a
+/// log, in its first half: a bad last write may be one that was torn off.
+#[tokio::test]
+async fn a_flipped_bit_in_any_file_is_named() {
+    let mut server = builder("[vectors]\nindex_memory = \"256KiB\"\n")
+        .start()
+        .await;
+    make(&server, "l2").await;
+    let spec = json!({"name": "other", "dimension": 3, "distance": "l2"});
+    expect_status(post(&server, "", &spec).await, 201).await;
+    let item = |i: usize| json!({"id": format!("{i}"), "vector": [i, 0, 0], "metadata": {"n": i}});
+    add(&server, (0..600).map(item).collect()).await;
+    // A quarter of the memory is in use, so they are sealed.
+    let folder = server.data_dir().join("vectors/x~0");
+    let sealed =
+        || fs::read_dir(&folder).unwrap().count() == 3 && folder.join("log-1.bin").exists();
+    for _ in 0..500 {
+        if sealed() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(sealed(), "a log, a segment and the manifest");
+    for i in 600..610 {
+        add(&server, json!([item(i)])).await;
+    }
+    server.kill9();
+    for file in fs::read_dir(&folder).unwrap() {
+        let file = file.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let whole = fs::read(&file).unwrap();
+        let end = if name.starts_with("log") { 2 } else { 1 };
+        for at in [0, whole.len() / 3, whole.len() / end - 1] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&file, flipped).unwrap();
+            server.restart().await;
+            let query = json!({"vector": [1, 0, 0], "k": 1});
+            let problem = expect_problem(post(&server, "/x/search", &query).await, 500).await;
+            assert!(detail(&problem).contains(name), "{name} at {at}: {problem}");
+            expect_status(get(&server, "/other").await, 200).await;
+            server.kill9();
+        }
+        fs::write(&file, whole).unwrap();
+    }
+    server.restart().await;
+    assert_eq!(count(&server).await, 610);
 }
 
 #[tokio::test]
