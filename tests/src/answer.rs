@@ -1,9 +1,32 @@
 //! What a test expects of an answer. Each of these shows the answer if it is
 //! another one.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
+
+/// The longest that a change may take to be seen. A second is the aim; the rest is for
+/// machines that do much at once.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Asks until the answer has this status.
+///
+/// # Panics
+/// If it has not after 10 seconds.
+pub async fn until<F: Future<Output = Response>>(status: u16, ask: impl Fn() -> F) {
+    let begun = Instant::now();
+    loop {
+        let answer = ask().await;
+        if answer.status() == status {
+            return;
+        }
+        let text = answer.text().await.expect("the body ends as announced");
+        assert!(begun.elapsed() < SOON, "not {status}: {text}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 fn content_type(response: &Response) -> String {
     response

@@ -31,7 +31,7 @@ mod place;
 mod server;
 mod tour;
 
-pub use answer::{expect_json, expect_problem, expect_status, expect_text};
+pub use answer::{expect_json, expect_problem, expect_status, expect_text, until};
 pub use builder::Builder;
 pub use disk::SmallDisk;
 pub use place::{binary, plugin, plugins, repository};

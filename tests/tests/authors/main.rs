@@ -4,4 +4,5 @@ mod examples;
 mod new;
 mod panics;
 mod shell;
+mod templates;
 mod tour;

@@ -51,7 +51,17 @@ fn what_cannot_be_made_changes_nothing() {
     }
     let output = new(&["x", "--template", "smtp", "--path", path]);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("possible values: http"), "{errors}");
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("invalid value 'smtp'"), "{errors}");
+    let there = "possible values: http, sql-function, ingest-format";
+    assert!(errors.contains(there), "{errors}");
+    for name in ["arrow", "csv", "json", "jsonl", "ndjson", "parquet"] {
+        let output = new(&[name, "--template", "ingest-format", "--path", path]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {errors}");
+        let expected = format!("`{name}` cannot be the format of a plugin");
+        assert!(errors.contains(&expected), "{name}: {errors}");
+    }
     assert_eq!(fs::read_dir(path).unwrap().count(), 1, "as before");
     assert_eq!(fs::read_to_string(mine).unwrap(), "kept");
 }

@@ -2,15 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use lakehouse_tests::{Server, expect_json, plugin};
+use lakehouse_tests::{Server, expect_json, plugin, until};
 
 use crate::{rows, send};
-
-/// The longest that a change may take to be seen. A second is the aim; the rest is for
-/// machines that do much at once.
-const SOON: Duration = Duration::from_secs(10);
 
 /// A server, and the folder of its plugins.
 async fn server() -> (Server, PathBuf) {
@@ -24,20 +19,6 @@ fn drop_in(folder: &Path, name: &str, built: &str) {
     let part = folder.join(format!("{name}.part"));
     fs::copy(plugin(built), &part).unwrap();
     fs::rename(part, folder.join(format!("{name}.wasm"))).unwrap();
-}
-
-/// Asks until the answer has this status.
-async fn until<F: Future<Output = reqwest::Response>>(status: u16, ask: impl Fn() -> F) {
-    let begun = Instant::now();
-    loop {
-        let answer = ask().await;
-        if answer.status() == status {
-            return;
-        }
-        let text = answer.text().await.unwrap();
-        assert!(begun.elapsed() < SOON, "not {status}: {text}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test]

@@ -8,6 +8,11 @@ pub static SDK: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../plugins/s
 pub static WIT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
 /// A plugin that answers HTTP requests.
 pub static HTTP: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/http");
+/// A plugin that adds a function to SQL.
+pub static SQL_FUNCTION: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/sql-function");
+/// A plugin that adds a format of bodies.
+pub static INGEST_FORMAT: Dir<'static> =
+    include_dir!("$CARGO_MANIFEST_DIR/templates/ingest-format");
 
 /// The SDK's manifest.
 pub const SDK_MANIFEST: &str = include_str!("../../../../../plugins/sdk/Cargo.toml");

@@ -23,17 +23,26 @@ const SDK: &str = "lakehouse/plugins/sdk";
 /// A crate of this name would be confused with the SDK.
 const SDK_NAME: &str = "lakehouse-sdk";
 
+/// Formats that ingest has of its own: it would never ask a plugin for one of these.
+const FORMATS: [&str; 6] = ["arrow", "csv", "json", "jsonl", "ndjson", "parquet"];
+
 /// What a new plugin is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Template {
     /// It answers HTTP requests.
     Http,
+    /// It adds a function to SQL.
+    SqlFunction,
+    /// It adds a format of bodies to ingest.
+    IngestFormat,
 }
 
 impl Template {
     fn files(self) -> &'static Dir<'static> {
         match self {
             Self::Http => &embedded::HTTP,
+            Self::SqlFunction => &embedded::SQL_FUNCTION,
+            Self::IngestFormat => &embedded::INGEST_FORMAT,
         }
     }
 }
@@ -44,7 +53,7 @@ impl Template {
 /// If the name cannot be that of a plugin and of a crate, if the folder is there already,
 /// or if it cannot be written. Nothing is left of it then.
 pub fn make(name: &str, template: Template, parent: &Path) -> anyhow::Result<()> {
-    fit(name)?;
+    fit(name, template)?;
     let here = parent == Path::new(".");
     let folder = if here {
         PathBuf::from(name)
@@ -74,8 +83,8 @@ pub fn make(name: &str, template: Template, parent: &Path) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Whether there can be a plugin and a crate of this name.
-fn fit(name: &str) -> anyhow::Result<()> {
+/// Whether there can be a plugin of this kind and a crate of this name.
+fn fit(name: &str, template: Template) -> anyhow::Result<()> {
     if !is_plugin_name(name) {
         bail!("`{name}` cannot be a plugin: {NAME_RULE}");
     }
@@ -89,12 +98,20 @@ fn fit(name: &str) -> anyhow::Result<()> {
     if NATIVE_ROUTES.iter().any(|native| covers(native, &route)) {
         bail!("`{name}` cannot be a plugin: the host serves {route} itself");
     }
+    if template == Template::IngestFormat && FORMATS.contains(&name) {
+        bail!("`{name}` cannot be the format of a plugin: ingest has one of this name");
+    }
     Ok(())
+}
+
+/// A plugin's name as Rust and SQL write names.
+fn identifier(name: &str) -> String {
+    name.replace('-', "_")
 }
 
 /// What `deploy` is told of the component that cargo makes.
 fn artifact(name: &str) -> String {
-    let file = name.replace('-', "_");
+    let file = identifier(name);
     let path = format!("target/wasm32-wasip2/release/{file}.wasm");
     if file == name {
         path
@@ -117,6 +134,7 @@ fn fill(folder: &Path, name: &str, artifact: &str, template: Template) -> anyhow
         let text = std::str::from_utf8(bytes).context("a template that is text")?;
         let text = text
             .replace("{{name}}", name)
+            .replace("{{function}}", &identifier(name))
             .replace("{{artifact}}", artifact);
         write(&folder.join(path), text.as_bytes())
     })
