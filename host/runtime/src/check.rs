@@ -126,6 +126,20 @@ impl Interfaces {
             .any(|name| capability.interfaces().contains(&base(name)))
     }
 
+    /// What to add to a failure to connect the imports, if some of them are of a later
+    /// version than the host's, which may have added what is missing.
+    pub(crate) fn later(&self, capabilities: &[Arc<dyn Capability>]) -> Option<String> {
+        let mut versions = self
+            .needed
+            .iter()
+            .filter_map(|import| versions(import, capabilities));
+        let (theirs, ours) = versions.find(|(theirs, ours)| version::later(theirs, ours))?;
+        let advice = version::advice(theirs, ours);
+        Some(format!(
+            "the plugin was built against {theirs} and this host has {ours}: {advice}"
+        ))
+    }
+
     /// Whether what it imports is granted and provided, and it exports anything.
     ///
     /// # Errors
@@ -158,11 +172,7 @@ impl Interfaces {
                 Some(_) => {}
                 None if is_wasi(name) => {}
                 None if granted(GRANT) => {}
-                None => problems.push(format!(
-                    "imports {import}, which nothing here provides: to have it from a plugin \
-                     that exports it, add `{GRANT} = [\"{name}\"]` under \
-                     [plugins.{plugin}.grants]"
-                )),
+                None => problems.push(missing(plugin, import, capabilities)),
             }
         }
         for export in &self.exports {
@@ -198,18 +208,41 @@ pub(crate) fn http(exports: &[String]) -> Option<&'static str> {
 /// What is wrong with the version of an interface, if the host has its package in
 /// another one.
 fn outdated(verb: &str, interface: &str, capabilities: &[Arc<dyn Capability>]) -> Option<String> {
+    let (theirs, ours) = versions(interface, capabilities)?;
+    (!version::compatible(theirs, ours)).then(|| {
+        let advice = version::advice(theirs, ours);
+        format!("{verb} {interface}; this host has {ours}: {advice}")
+    })
+}
+
+/// Says that nobody provides an import: only another plugin could, unless it is of a later
+/// version of what the host has.
+fn missing(plugin: &str, import: &str, capabilities: &[Arc<dyn Capability>]) -> String {
+    match versions(import, capabilities) {
+        Some((theirs, ours)) if version::later(theirs, ours) => {
+            let advice = version::advice(theirs, ours);
+            format!("imports {import}, which this host with {ours} does not have: {advice}")
+        }
+        _ => format!(
+            "imports {import}, which nothing here provides: to have it from a plugin that \
+             exports it, add `{GRANT} = [\"{}\"]` under [plugins.{plugin}.grants]",
+            base(import)
+        ),
+    }
+}
+
+/// The version that an interface is of, and that in which the host has its package.
+fn versions<'a>(
+    interface: &'a str,
+    capabilities: &'a [Arc<dyn Capability>],
+) -> Option<(&'a str, &'a str)> {
     let theirs = version::of(interface)?;
     let package = package(interface)?;
-    let ours = capabilities
-        .iter()
-        .find(|capability| {
-            let mut interfaces = capability.interfaces().iter();
-            interfaces.any(|name| self::package(name) == Some(package))
-        })?
-        .version()?;
-    (!version::compatible(theirs, ours)).then(|| {
-        format!("{verb} {interface}; this host has {ours}: rebuild the plugin or update the host")
-    })
+    let ours = capabilities.iter().find(|capability| {
+        let mut interfaces = capability.interfaces().iter();
+        interfaces.any(|name| self::package(name) == Some(package))
+    })?;
+    Some((theirs, ours.version()?))
 }
 
 /// An interface's package, `lakehouse:plugin`.

@@ -190,9 +190,13 @@ fn link(
         others,
         &foreign,
     )?;
-    let pre = linker
-        .instantiate_pre(component)
-        .map_err(|error| format!("an import does not fit what the host provides: {error:#}"))?;
+    let pre = linker.instantiate_pre(component).map_err(|error| {
+        let misfit = format!("an import does not fit what the host provides: {error:#}");
+        match interfaces.later(&runtime.capabilities) {
+            Some(later) => format!("{misfit}; {later}"),
+            None => misfit,
+        }
+    })?;
     let proxy = match interfaces.http() {
         Some("0.3") => Some(p3::bindings::ServicePre::new(pre.clone()).map(ProxyPre::P3)),
         Some(_) => Some(p2::bindings::ProxyPre::new(pre.clone()).map(ProxyPre::P2)),

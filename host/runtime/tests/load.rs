@@ -141,17 +141,55 @@ async fn another_version_of_an_interface_is_refused_and_both_are_named() {
         spec.grants = serde_json::json!({ "counter": true });
         host.runtime.load(spec).await
     };
+    let reason = async |version: &str| load(version).await.reason.expect("a reason");
     for version in ["9.0.0", "0.2.0", "1.0.0"] {
         let expected = format!(
-            "imports test:host/counter@{version}; this host has 0.1.0: \
-             rebuild the plugin or update the host"
+            "imports test:host/counter@{version}; this host has 0.1.0: update the host, or \
+             build the plugin against 0.1.0"
         );
-        assert_eq!(load(version).await.reason, Some(expected));
+        assert_eq!(reason(version).await, expected);
+    }
+    for version in ["0.0.9", "0.1.0-rc.1"] {
+        let expected = format!(
+            "imports test:host/counter@{version}; this host has 0.1.0: build the plugin \
+             against 0.1.0"
+        );
+        assert_eq!(reason(version).await, expected);
     }
     // Patches only add.
     for version in ["0.1.0", "0.1.7"] {
         serving(load(version).await);
     }
+}
+
+#[tokio::test]
+async fn what_a_later_version_added_is_missing_and_both_are_named() {
+    let counter = Arc::new(Counter::default());
+    let host = Host::with(vec![Arc::new(CounterCapability(counter))], |_| {});
+    let reason = async |name: &str, function: &str| {
+        let text = RELAY.replace("test:host/counter@0.1.0", name);
+        let imported = "(export \"spin\" (func))";
+        let text = text.replacen(imported, &format!("{imported} {function}"), 1);
+        let mut spec = host.spec("relay", &assemble(&text));
+        spec.grants = serde_json::json!({ "counter": true });
+        host.runtime.load(spec).await.reason.expect("a reason")
+    };
+    let expected = "imports test:host/clock@0.1.7, which this host with 0.1.0 does not have: \
+                    update the host, or build the plugin against 0.1.0";
+    assert_eq!(reason("test:host/clock@0.1.7", "").await, expected);
+
+    let added = "(export \"rest\" (func))";
+    let text = reason("test:host/counter@0.1.7", added).await;
+    assert!(text.contains("`rest`"), "{text}");
+    let expected = "; the plugin was built against 0.1.7 and this host has 0.1.0: update the \
+                    host, or build the plugin against 0.1.0";
+    assert!(text.ends_with(expected), "{text}");
+    // It is not the version where the versions are equal.
+    let text = reason("test:host/counter@0.1.0", added).await;
+    assert!(
+        text.contains("`rest`") && !text.contains("built against"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -6,3 +6,4 @@ mod panics;
 mod shell;
 mod templates;
 mod tour;
+mod versions;
