@@ -80,6 +80,7 @@ def main():
             for crime in CRIMES:
                 rate, late = beside(server, crime, seconds)
                 rows.append([crime, f"{rate:.0f}", late, late / alone])
+                print(f"{crime}: p99 {late:.2f} ms beside it, {alone:.2f} alone", file=sys.stderr)
     harness.table(["crime", "requests/s", "p99 ms", "times alone"], rows)
     print(f"\nworst: {max(row[3] for row in rows):.2f} times the p99 alone (bar 2)")
 

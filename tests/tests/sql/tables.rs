@@ -46,6 +46,47 @@ async fn tables_are_made_filled_and_dropped() {
 }
 
 #[tokio::test]
+async fn nested_values_are_inserted() {
+    let server = server().await;
+    run(
+        &server,
+        "CREATE TABLE nested AS SELECT 1 AS id, [0.5, 1.5] AS list, \
+         named_struct('x', 1, 'y', ['z']) AS pair",
+    )
+    .await;
+    run(
+        &server,
+        "INSERT INTO nested VALUES (2, [0.0, NULL], named_struct('x', 2, 'y', ['a', 'b'])), \
+         (3, NULL, NULL)",
+    )
+    .await;
+    run(
+        &server,
+        "INSERT INTO nested SELECT id + 10, list, pair FROM nested",
+    )
+    .await;
+    assert_eq!(
+        rows(
+            &server,
+            "SELECT id, list, pair, pair['x'], list[1] FROM nested WHERE id <> 12 ORDER BY id"
+        )
+        .await,
+        json!([
+            [1, [0.5, 1.5], {"x": 1, "y": ["z"]}, 1, 0.5],
+            [2, [0.0, null], {"x": 2, "y": ["a", "b"]}, 2, 0.0],
+            [3, null, null, null, null],
+            [11, [0.5, 1.5], {"x": 1, "y": ["z"]}, 1, 0.5],
+            [13, null, null, null, null]
+        ])
+    );
+    expect_problem(
+        send(&server, "INSERT INTO nested VALUES (4, ['x'], NULL)").await,
+        400,
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_write_that_fails_changes_nothing() {
     let server = server().await;
     run(&server, "CREATE TABLE t AS SELECT 1 AS a").await;
