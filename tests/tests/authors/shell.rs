@@ -27,6 +27,7 @@ pub fn path(folder: &Path) -> String {
     let script = format!(
         "#!/bin/sh\n\
          unset RUSTFLAGS CARGO_TARGET_DIR\n\
+         export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_RELEASE_OPT_LEVEL=1\n\
          mkdir -p '{shared}'\n\
          [ -e target ] || ln -s '{shared}' target\n\
          [ -e Cargo.lock ] || cp '{lock}' Cargo.lock\n\
