@@ -34,6 +34,6 @@ mod tour;
 pub use answer::{expect_json, expect_problem, expect_status, expect_text, until};
 pub use builder::Builder;
 pub use disk::SmallDisk;
-pub use place::{binary, plugin, plugins, repository};
+pub use place::{binary, drop_in, plugin, plugins, repository};
 pub use server::Server;
 pub use tour::{section, tour};

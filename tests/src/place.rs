@@ -1,7 +1,7 @@
 //! Where the binary and the plugins are.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 /// The repository's root: that of the package which cargo runs tests of. What was compiled
 /// into them may be another checkout, if the two share a target folder.
@@ -58,4 +58,14 @@ pub fn plugin(name: &str) -> PathBuf {
         );
     };
     path.canonicalize().expect("a file that is there")
+}
+
+/// Puts a component into a folder of plugins: whole, as a rename does it.
+///
+/// # Panics
+/// If the file cannot be written.
+pub fn drop_in(folder: &Path, name: &str, component: &[u8]) {
+    let part = folder.join(format!("{name}.part"));
+    fs::write(&part, component).expect("a file");
+    fs::rename(part, folder.join(format!("{name}.wasm"))).expect("a rename");
 }

@@ -15,6 +15,7 @@ mod error;
 mod execute;
 mod files;
 mod functions;
+mod nested;
 mod objects;
 mod output;
 mod predicate;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Statistics;
@@ -23,6 +23,7 @@ use lakehouse_table::{ColumnsById, field_id, schema_from_ipc};
 use crate::engine::store_url;
 use crate::error::{HostError, table_error};
 use crate::files::Files;
+use crate::nested;
 use crate::objects::data_file_meta;
 use crate::predicate::{self, Columns};
 use crate::scan::Named;
@@ -202,16 +203,8 @@ fn engine_type(stored: &DataType) -> DataType {
 /// A type whose nested fields have no metadata: a value that a statement makes has none,
 /// and would be of another type than the column that it is for.
 fn plain(stored: &DataType) -> DataType {
-    let field = |field: &FieldRef| {
+    nested::with_fields(stored, |field| {
         let data_type = plain(field.data_type());
         Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
-    };
-    match stored {
-        DataType::List(item) => DataType::List(field(item)),
-        DataType::LargeList(item) => DataType::LargeList(field(item)),
-        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(field(item), *size),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
-        DataType::Map(entries, sorted) => DataType::Map(field(entries), *sorted),
-        other => other.clone(),
-    }
+    })
 }

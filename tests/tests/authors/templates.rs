@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use lakehouse_tests::{Server, binary, expect_json, expect_problem, tour, until};
+use lakehouse_tests::{Server, binary, drop_in, expect_json, expect_problem, tour, until};
 use reqwest::Response;
 use serde_json::json;
 use tempfile::TempDir;
@@ -83,9 +83,8 @@ impl Author {
             "target/wasm32-wasip2/release/{}.wasm",
             self.name.replace('-', "_")
         );
-        let part = self.file().with_extension("part");
-        fs::copy(self.krate().join(built), &part).expect("a copy");
-        fs::rename(part, self.file()).expect("a rename");
+        let built = fs::read(self.krate().join(built)).expect("a component");
+        drop_in(&self.plugins, self.name, &built);
     }
 
     /// Takes the plugin away, drops it in as a file, and takes that away. `ask` is

@@ -1,9 +1,9 @@
 //! What a new version must pass before it serves.
 
-use lakehouse_tests::expect_problem;
+use lakehouse_tests::{drop_in, expect_problem};
 
 use super::guest::{SelfTest, broken, version, with_self_test};
-use super::{bench, deploy, drop_in, put, toy, until_refused, until_toy};
+use super::{bench, deploy, put, toy, until_refused, until_toy};
 
 #[tokio::test]
 async fn a_self_test_decides() {

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::Write;
 use std::time::Duration;
 
-use lakehouse_tests::{expect_json, expect_status};
+use lakehouse_tests::{drop_in, expect_json, expect_status};
 
 use super::guest::{padded, version};
-use super::{bench, drop_in, get, toy, until_refused, until_toy, view};
+use super::{bench, get, toy, until_refused, until_toy, view};
 
 #[tokio::test]
 async fn a_file_is_added_replaced_and_removed() {

@@ -3,13 +3,11 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use lakehouse_tests::{Server, SmallDisk, expect_json, expect_problem, expect_status};
+use lakehouse_tests::{Server, SmallDisk, drop_in, expect_json, expect_problem, expect_status};
 use serde_json::{Value, json};
 
 use super::guest::{broken, padded, version};
-use super::{
-    SOON, bench, deploy, drop_in, generations, get, put, toy, until_refused, until_toy, view,
-};
+use super::{SOON, bench, deploy, generations, get, put, toy, until_refused, until_toy, view};
 
 async fn rollback(server: &Server, wanted: Value) -> Value {
     let request = server.post("/v1/plugins/toy/rollback").json(&wanted);

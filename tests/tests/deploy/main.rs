@@ -10,7 +10,7 @@ mod input;
 mod swaps;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lakehouse_tests::{Builder, Server, expect_json};
@@ -30,13 +30,6 @@ fn bench(config: &str) -> (Builder, PathBuf) {
     let folder = builder.folder().join("live");
     fs::create_dir(&folder).unwrap();
     (builder.plugins_dir(&folder), folder)
-}
-
-/// Puts a file into place whole.
-fn drop_in(folder: &Path, name: &str, bytes: &[u8]) {
-    let part = folder.join(format!("{name}.part"));
-    fs::write(&part, bytes).unwrap();
-    fs::rename(part, folder.join(format!("{name}.wasm"))).unwrap();
 }
 
 async fn get(server: &Server, path: &str) -> (u16, String) {

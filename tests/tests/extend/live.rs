@@ -1,9 +1,9 @@
 //! Functions and formats that come and go while the host runs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use lakehouse_tests::{Server, expect_json, plugin, until};
+use lakehouse_tests::{Server, drop_in, expect_json, plugin, until};
 
 use crate::{rows, send};
 
@@ -14,26 +14,19 @@ async fn server() -> (Server, PathBuf) {
     (builder.start().await, folder)
 }
 
-/// Puts the file of a built plugin into place whole, under a name.
-fn drop_in(folder: &Path, name: &str, built: &str) {
-    let part = folder.join(format!("{name}.part"));
-    fs::copy(plugin(built), &part).unwrap();
-    fs::rename(part, folder.join(format!("{name}.wasm"))).unwrap();
-}
-
 #[tokio::test]
 async fn functions_are_there_as_long_as_their_plugin() {
     let (server, folder) = server().await;
     let slug = || send(&server, "select slug('a')");
     let same = || send(&server, "select same(1)");
     until(400, slug).await;
-    drop_in(&folder, "text", "text");
+    drop_in(&folder, "text", &fs::read(plugin("text")).unwrap());
     until(200, slug).await;
     let found = rows(&server, "select slug('Hello, World!'), longest('a')").await;
     assert_eq!(found, serde_json::json!([["hello-world", "a"]]));
 
     // Another version has other functions.
-    drop_in(&folder, "text", "liar");
+    drop_in(&folder, "text", &fs::read(plugin("liar")).unwrap());
     until(200, same).await;
     until(400, slug).await;
 
@@ -56,7 +49,7 @@ async fn a_format_is_there_as_long_as_its_plugin() {
     };
     until(400, load).await;
     // The name of the file is that of the format.
-    drop_in(&folder, "lines", "logfmt");
+    drop_in(&folder, "lines", &fs::read(plugin("logfmt")).unwrap());
     until(201, load).await;
     fs::remove_file(folder.join("lines.wasm")).unwrap();
     until(400, load).await;

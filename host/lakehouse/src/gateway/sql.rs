@@ -29,10 +29,10 @@ impl Sql {
     }
 
     /// Posts a request for SQL, in JSON, on behalf of the request that is being
-    /// answered. The answer's rows are a JSON object a line each.
+    /// answered. The rows of an answer that succeeds are a JSON object a line each.
     ///
     /// # Errors
-    /// The answer to give instead if the plugin gives none.
+    /// The answer to give instead if the plugin gives none, or one of another type.
     pub async fn lines(
         &self,
         body: Bytes,
@@ -68,6 +68,12 @@ impl Sql {
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let cause = lakehouse_trace::current().unwrap_or_else(|| Cause::from(""));
         let answer = self.0.runtime.handle(name, request, cause).await;
-        answer.map_err(|error| explain(&self.0, name, &error))
+        let answer = answer.map_err(|error| explain(&self.0, name, &error))?;
+        let media = answer.headers().get(CONTENT_TYPE);
+        if answer.status().is_success() && media.is_none_or(|media| media != LINES) {
+            let what = format!("what answers SQL sent {media:?}, and was asked for lines of JSON");
+            return Err(Problem::new(StatusCode::BAD_GATEWAY, what));
+        }
+        Ok(answer)
     }
 }

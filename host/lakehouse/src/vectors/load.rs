@@ -9,10 +9,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Seek, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes};
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt;
@@ -23,7 +21,7 @@ use tokio::sync::Mutex;
 
 use super::answer::{self, Failure};
 use super::work::Work;
-use super::{input, row, statement};
+use super::{input, now, row, statement};
 use crate::gateway::Sql;
 
 /// Bytes of rows that are checked at once, and added at once.
@@ -32,8 +30,6 @@ const CHUNK: usize = 4 << 20;
 const MAX_ROW: usize = 64 << 20;
 /// The header in which an answer to SQL tells of which snapshots it is.
 const SNAPSHOTS: &str = "lakehouse-snapshots";
-/// What the rows come as.
-const LINES: &[u8] = b"application/x-ndjson";
 
 /// The body of `load`, which is handed on as it is.
 #[derive(Deserialize, Serialize)]
@@ -93,11 +89,6 @@ impl Loader {
             Ok(answer) => return Ok(answer.map(Body::new)),
             Err(refusal) => return Ok(*refusal),
         };
-        let media = answer.headers().get(CONTENT_TYPE);
-        if media.is_none_or(|media| media != LINES) {
-            let what = format!("what answers SQL sent {media:?}, and was asked for lines of JSON");
-            return Err(Failure::new(StatusCode::BAD_GATEWAY, what));
-        }
         let tables = tables(answer.headers());
         let (rows, file) = self.receive(&name, answer.into_body()).await?;
         let source = Source {
@@ -280,11 +271,6 @@ fn tables(headers: &HeaderMap) -> Vec<SourceTable> {
         }
     }
     tables
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

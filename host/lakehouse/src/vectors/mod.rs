@@ -14,6 +14,7 @@ mod statement;
 mod work;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
@@ -201,4 +202,12 @@ async fn load(
 ) -> Answer {
     let body = input::body(request).await?;
     loader.load(name, body).await
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }

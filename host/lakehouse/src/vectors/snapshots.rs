@@ -6,7 +6,6 @@
 //! is no snapshot.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::answer::Failure;
+use super::now;
 
 /// Bytes read and sent at once.
 const CHUNK: usize = 1 << 20;
@@ -345,11 +345,4 @@ fn check_index(name: &str) -> Result<(), Failure> {
 async fn finished<T>(task: tokio::task::JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
     task.await
         .unwrap_or_else(|error| Err(Failure::internal(error.to_string())))
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
 }
