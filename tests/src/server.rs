@@ -75,18 +75,19 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         loop {
-            let why = match self.get("/readyz").send().await {
-                Ok(answer) if answer.status().is_success() => return,
-                Ok(answer) => answer
-                    .text()
-                    .await
-                    .unwrap_or_else(|error| error.to_string()),
-                Err(error) => error.to_string(),
+            let (ready, why) = match self.get("/readyz").send().await {
+                Ok(answer) => {
+                    let ready = answer.status().is_success();
+                    let text = answer.text().await;
+                    (ready, text.unwrap_or_else(|error| error.to_string()))
+                }
+                Err(error) => (false, error.to_string()),
             };
             let settled = why.starts_with('{') && !why.contains(r#""state":"loading""#);
             match self.builder.until {
+                Until::Ready if ready => return,
                 // Plugins that are not required may take longer.
-                Until::Loaded if settled && self.all_settled().await => return,
+                Until::Loaded if (ready || settled) && self.all_settled().await => return,
                 // A plugin that failed stays failed: no need to be patient.
                 Until::Ready if settled => {
                     panic!("the server is not ready and will not be: {why}")

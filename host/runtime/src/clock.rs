@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use tokio::time::Sleep;
 use crate::Limits;
 use crate::lane::HEAVY_AFTER;
 use crate::metrics::Stats;
+use crate::preempt::{self, Run};
 
 /// Up to here the wall's clock stands in for the processor's: asking the kernel would
 /// cost a short request more than it is worth.
@@ -63,6 +65,8 @@ pub(crate) struct Spent<'a> {
     /// With what others computed inside.
     with_inner: Duration,
     heavy: Option<&'a AtomicBool>,
+    /// Looks after a guest that does not give way.
+    run: Option<Arc<Run>>,
 }
 
 impl<'a> Spent<'a> {
@@ -72,7 +76,19 @@ impl<'a> Spent<'a> {
             time: Duration::ZERO,
             with_inner: Duration::ZERO,
             heavy: None,
+            run: None,
         }
+    }
+
+    /// Has a guest stopped that does not give way by itself. The run's limits are those
+    /// that [`bounded`] is given.
+    pub(crate) fn stopping(mut self, run: Arc<Run>) -> Self {
+        self.run = Some(run);
+        self
+    }
+
+    fn was_stopped(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.was_stopped())
     }
 
     /// Sets `heavy` once that is long.
@@ -86,7 +102,8 @@ impl<'a> Spent<'a> {
         let outer = INNER.replace(Duration::ZERO);
         let exact = (self.time >= EXACT_AFTER).then(ThreadTime::now);
         let begun = Instant::now();
-        let result = guest();
+        let run = self.run.as_deref().map(|run| (run, self.time));
+        let result = preempt::polling(run, guest);
         let now = Instant::now();
         let took = exact.map_or_else(|| now - begun, |exact| exact.elapsed());
         let inner = INNER.replace(outer + took);
@@ -123,6 +140,18 @@ pub(crate) async fn bounded<F: Future>(
     let mut alarm: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         let (polled, now) = spent.run(|| future.as_mut().poll(cx));
+        if spent.was_stopped() {
+            // What it returned is the trap that it was made to run into.
+            return if spent.time > limits.cpu {
+                Poll::Ready(Err(Clock::cpu(limits)))
+            } else if now >= deadline {
+                Poll::Ready(Err(Clock::deadline(limits)))
+            } else {
+                // Nobody wants it, or whoever it worked for is over its own time: this
+                // is about to be dropped.
+                Poll::Pending
+            };
+        }
         if let Poll::Ready(output) = polled {
             return Poll::Ready(Ok(output));
         }

@@ -21,9 +21,10 @@ use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use crate::body::{Body, Running};
-use crate::clock::{Clock, Spent, bounded};
+use crate::clock::{Clock, bounded};
 use crate::lane::Mobile;
 use crate::plugin::Shared;
+use crate::preempt::Stop;
 use crate::shelf::{Shelf, Warm};
 use crate::state::{State, new_store};
 use crate::ticket::{Failure, Guard, Ticket};
@@ -38,6 +39,8 @@ struct Word {
     caller: AtomicWaker,
     /// It computes for long.
     heavy: Arc<AtomicBool>,
+    /// There is no use for it any more.
+    stop: Arc<Stop>,
 }
 
 /// The instances of one plugin that answer requests.
@@ -59,7 +62,7 @@ impl Direct {
     /// Makes the instances that are missing of those that are to be there always.
     pub(crate) async fn fill(&self) -> wasmtime::Result<()> {
         while self.shelf.missing() > 0 {
-            self.shelf.keep(self.make().await?);
+            self.shelf.keep(self.shared.ahead(self.make()).await?);
         }
         Ok(())
     }
@@ -73,11 +76,11 @@ impl Direct {
     ) -> Result<http::Response<Body>, CallError> {
         let word = Arc::<Word>::default();
         let serving = Arc::clone(self).serve(Arc::clone(&ticket), request, Arc::clone(&word));
-        let mut guest = Mobile::new(
-            Box::pin(serving),
-            Arc::clone(&word.heavy),
-            self.shared.lane.clone(),
-        );
+        let (serving, lane) = (Box::pin(serving), self.shared.lane.clone());
+        let mut guest = match self.shared.preempt {
+            Some(_) => Mobile::alone(serving, Arc::clone(&word.stop), lane),
+            None => Mobile::new(serving, Arc::clone(&word.heavy), lane),
+        };
         let (answer, running) = poll_fn(|cx| {
             let ended = Pin::new(&mut guest).poll(cx);
             if guest.has_moved() {
@@ -150,7 +153,8 @@ impl Direct {
         let shared = &*self.shared;
         let limits = &shared.spec.limits;
         let heavy = Arc::clone(&word.heavy);
-        let mut spent = Spent::new(&shared.stats).telling(&heavy);
+        let spent = shared.clock(ticket.deadline, Some(&word.stop));
+        let mut spent = spent.telling(&heavy);
         let mut warm = match self.shelf.take() {
             Some(warm) => warm,
             None => bounded(limits, ticket.deadline, &mut spent, self.make())

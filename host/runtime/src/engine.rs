@@ -11,6 +11,7 @@ use wasmtime::{
 };
 
 use crate::limiter::TABLE_ELEMENTS;
+use crate::preempt::Watch;
 use crate::{Error, RuntimeConfig};
 
 /// Stack left to host functions above the one that WebAssembly code may fill.
@@ -31,13 +32,23 @@ pub(crate) enum Calls {
     SideBySide,
 }
 
-/// An engine that ticks.
+/// Whether guests give way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turns {
+    /// On every tick: their code looks whether there was one.
+    Short,
+    /// Not before they wait for the host: see [`preempt`](crate::preempt).
+    Long,
+}
+
+/// An engine whose guests give way on every tick, if they do.
 pub(crate) fn engine(
     config: &RuntimeConfig,
     calls: Calls,
+    turns: Turns,
     ticker: &Ticker,
 ) -> Result<Engine, Error> {
-    let mut settings = settings(config, calls);
+    let mut settings = settings(config, calls, turns);
     settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     let engine = match Engine::new(&settings) {
         Ok(engine) => engine,
@@ -50,12 +61,15 @@ pub(crate) fn engine(
             Engine::new(&settings).map_err(|error| Error::Engine(format!("{error:#}")))?
         }
     };
-    ticker.add(engine.weak());
+    if turns == Turns::Short {
+        ticker.add(engine.weak());
+    }
     Ok(engine)
 }
 
-fn settings(config: &RuntimeConfig, calls: Calls) -> Config {
+fn settings(config: &RuntimeConfig, calls: Calls, turns: Turns) -> Config {
     let side_by_side = calls == Calls::SideBySide;
+    let short = turns == Turns::Short;
     let mut settings = Config::new();
     settings
         .wasm_component_model(true)
@@ -63,7 +77,9 @@ fn settings(config: &RuntimeConfig, calls: Calls) -> Config {
         .concurrency_support(side_by_side)
         .wasm_simd(true)
         .wasm_wide_arithmetic(true)
-        .epoch_interruption(true)
+        .epoch_interruption(short)
+        // While such a call moves its frame, a guest cannot be stopped.
+        .wasm_tail_call(short)
         .parallel_compilation(true)
         .memory_init_cow(true)
         .max_wasm_stack(config.stack)
@@ -93,33 +109,39 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
     pool
 }
 
-/// The one thread on whose tick the guests of all engines give way. It ends with the
-/// last engine.
+/// The one thread on whose tick the guests of all engines give way, or are stopped where
+/// they do not. It ends with the last engine.
 #[derive(Clone)]
-pub(crate) struct Ticker(Arc<Mutex<Vec<EngineWeak>>>);
+pub(crate) struct Ticker {
+    engines: Arc<Mutex<Vec<EngineWeak>>>,
+    pub(crate) watch: Arc<Watch>,
+}
 
 impl Ticker {
     /// Starts the thread.
     pub(crate) fn new(every: Duration) -> Result<Self, Error> {
         let engines = Arc::new(Mutex::new(Vec::new()));
         let ticking = Arc::downgrade(&engines);
+        let watch = Arc::<Watch>::default();
+        let watching = Arc::clone(&watch);
         std::thread::Builder::new()
             .name("plugin-tick".to_owned())
             .spawn(move || {
                 let mut alive = Vec::new();
                 loop {
                     std::thread::sleep(every);
+                    watching.look();
                     if !tick(&ticking, &mut alive) {
                         break;
                     }
                 }
             })
             .map_err(|error| Error::Engine(format!("no thread for the tick: {error}")))?;
-        Ok(Self(engines))
+        Ok(Self { engines, watch })
     }
 
     fn add(&self, engine: EngineWeak) {
-        self.0.lock().push(engine);
+        self.engines.lock().push(engine);
     }
 }
 

@@ -1,9 +1,10 @@
-//! The two engines, and which of them a component runs on.
+//! The engines, and which of them a component runs on.
 //!
 //! Where calls can wait side by side, wasmtime makes a task of every call over a
 //! component's boundary. A small request is two dozen such calls, so components that
-//! have no use for it get an engine without. The other engine is set up when the first
-//! component needs it.
+//! have no use for it get an engine without. Those of them that compute for long have a
+//! third, whose code does not look at the clock. The engines beside the first are set up
+//! when the first component needs them.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use wasmtime::component::{Component, Linker};
 
 use crate::cache::Cache;
 use crate::compile::Compilers;
-use crate::engine::{self, Calls, Ticker};
+use crate::engine::{self, Calls, Ticker, Turns};
+use crate::preempt::{self, Code, Preempt};
 use crate::state::{State, link_wasi};
 use crate::{Artifact, Error, RuntimeConfig};
 
@@ -26,8 +28,13 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    fn new(config: &RuntimeConfig, calls: Calls, ticker: &Ticker) -> Result<Self, Error> {
-        let engine = engine::engine(config, calls, ticker)?;
+    fn new(
+        config: &RuntimeConfig,
+        calls: Calls,
+        turns: Turns,
+        ticker: &Ticker,
+    ) -> Result<Self, Error> {
+        let engine = engine::engine(config, calls, turns, ticker)?;
         let mut linker = Linker::new(&engine);
         link_wasi(&mut linker, calls).map_err(|error| Error::Engine(format!("{error:#}")))?;
         Ok(Self {
@@ -52,6 +59,7 @@ impl Side {
             component,
             side: Arc::clone(self),
             cached,
+            preempt: None,
         }
     }
 }
@@ -62,28 +70,33 @@ pub(crate) struct Compiled {
     pub(crate) side: Arc<Side>,
     /// It was in the cache already.
     pub(crate) cached: bool,
+    /// What stops its guests, if they do not give way.
+    pub(crate) preempt: Option<Preempt>,
 }
 
-/// Both engines.
+/// All engines.
 pub(crate) struct Engines {
     config: RuntimeConfig,
     ticker: Ticker,
     in_turn: Arc<Side>,
     side_by_side: Mutex<Option<Arc<Side>>>,
+    unchecked: Mutex<Option<Arc<Side>>>,
 }
 
 impl Engines {
     pub(crate) fn new(config: RuntimeConfig) -> Result<Self, Error> {
         let ticker = Ticker::new(config.tick)?;
         Ok(Self {
-            in_turn: Arc::new(Side::new(&config, Calls::InTurn, &ticker)?),
+            in_turn: Arc::new(Side::new(&config, Calls::InTurn, Turns::Short, &ticker)?),
             side_by_side: Mutex::default(),
+            unchecked: Mutex::default(),
             ticker,
             config,
         })
     }
 
-    /// Compiled code of a component, for the engine that suits it.
+    /// Compiled code of a component, for the engine that suits it. `heavy` says that it
+    /// computes for long.
     ///
     /// # Errors
     /// Those of compiling.
@@ -91,8 +104,12 @@ impl Engines {
         &self,
         compilers: &Compilers,
         artifact: &Artifact,
+        heavy: bool,
     ) -> wasmtime::Result<Compiled> {
         let (bytes, digest) = (artifact.bytes(), artifact.digest());
+        if heavy && let Some(compiled) = self.compile_unchecked(compilers, artifact)? {
+            return Ok(compiled);
+        }
         let side = &self.in_turn;
         if let Some(component) = side.cache.find(digest).filter(|found| !side.lacks(found)) {
             return Ok(side.compiled(component, true));
@@ -121,17 +138,57 @@ impl Engines {
         Ok(side.compiled(component, false))
     }
 
+    /// The same without checks; none if the component cannot do without.
+    fn compile_unchecked(
+        &self,
+        compilers: &Compilers,
+        artifact: &Artifact,
+    ) -> wasmtime::Result<Option<Compiled>> {
+        if !preempt::supported() {
+            return Ok(None);
+        }
+        let side = self.set_up(&self.unchecked, Calls::InTurn, Turns::Long)?;
+        let (bytes, digest) = (artifact.bytes(), artifact.digest());
+        let (component, cached) = match side.cache.find(digest) {
+            Some(component) => (component, true),
+            // What is wrong with it is told by the engine that it is tried on next.
+            None => match compilers.run(|| side.engine.precompile_component(bytes)) {
+                Ok(code) => (side.cache.keep(digest, &code)?, false),
+                Err(_) => return Ok(None),
+            },
+        };
+        if side.lacks(&component) {
+            return Ok(None);
+        }
+        Ok(Code::of(&component).map(|code| Compiled {
+            preempt: Some(Preempt {
+                code: Arc::new(code),
+                watch: Arc::clone(&self.ticker.watch),
+            }),
+            ..side.compiled(component, cached)
+        }))
+    }
+
     /// Removes compiled code of a component from the cache.
     pub(crate) fn forget(&self, digest: &str) {
         self.in_turn.cache.forget(digest);
     }
 
     fn side_by_side(&self) -> wasmtime::Result<Arc<Side>> {
-        let mut slot = self.side_by_side.lock();
+        self.set_up(&self.side_by_side, Calls::SideBySide, Turns::Short)
+    }
+
+    fn set_up(
+        &self,
+        slot: &Mutex<Option<Arc<Side>>>,
+        calls: Calls,
+        turns: Turns,
+    ) -> wasmtime::Result<Arc<Side>> {
+        let mut slot = slot.lock();
         if let Some(side) = &*slot {
             return Ok(Arc::clone(side));
         }
-        let side = Side::new(&self.config, Calls::SideBySide, &self.ticker)?;
+        let side = Side::new(&self.config, calls, turns, &self.ticker)?;
         Ok(Arc::clone(slot.insert(Arc::new(side))))
     }
 }

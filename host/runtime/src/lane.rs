@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::body::Guest;
+use crate::preempt::Stop;
 use crate::{CallError, Error};
 
 /// How long a guest computes before it moves.
@@ -54,7 +55,7 @@ impl Drop for Lane {
     }
 }
 
-/// A guest that moves to the lane once `heavy` is set.
+/// A guest that moves to the lane once `heavy` is set, or is there from the start.
 pub(crate) struct Mobile {
     place: Place,
     heavy: Arc<AtomicBool>,
@@ -66,6 +67,8 @@ type Ended = Result<(), CallError>;
 enum Place {
     Here(Guest<Ended>),
     There(JoinHandle<Ended>),
+    /// On a thread of its own, where it need not give way.
+    Alone(JoinHandle<Ended>, Arc<Stop>),
     /// On the way between the two.
     Nowhere,
 }
@@ -79,9 +82,24 @@ impl Mobile {
         }
     }
 
+    /// One that begins on a thread of its own and ends early if `stop` is set.
+    pub(crate) fn alone(guest: Guest<Ended>, stop: Arc<Stop>, lane: Handle) -> Self {
+        let guest = lakehouse_trace::scope(lakehouse_trace::current(), guest);
+        let (stopping, threads) = (Arc::clone(&stop), lane.clone());
+        let ended = lane.spawn_blocking(move || {
+            // Nobody is there any more to be told of one that was stopped.
+            threads.block_on(stopping.or(guest)).unwrap_or(Ok(()))
+        });
+        Self {
+            place: Place::Alone(ended, stop),
+            heavy: Arc::default(),
+            lane,
+        }
+    }
+
     /// Whether it goes on without being polled.
     pub(crate) fn has_moved(&self) -> bool {
-        matches!(self.place, Place::There(_))
+        matches!(self.place, Place::There(_) | Place::Alone(..))
     }
 }
 
@@ -101,7 +119,7 @@ impl Future for Mobile {
             }
         }
         match &mut this.place {
-            Place::There(guest) => Pin::new(guest).poll(cx).map(|ended| {
+            Place::There(guest) | Place::Alone(guest, _) => Pin::new(guest).poll(cx).map(|ended| {
                 ended.unwrap_or_else(|error| {
                     let error = format!("the guest's thread failed: {error}");
                     Err(CallError::Internal(error))
@@ -114,8 +132,10 @@ impl Future for Mobile {
 
 impl Drop for Mobile {
     fn drop(&mut self) {
-        if let Place::There(guest) = &self.place {
-            guest.abort();
+        match &self.place {
+            Place::There(guest) => guest.abort(),
+            Place::Alone(_, stop) => stop.set(),
+            Place::Here(_) | Place::Nowhere => {}
         }
     }
 }

@@ -45,6 +45,7 @@ mod output;
 mod peer;
 mod plugin;
 mod pool;
+mod preempt;
 mod quota;
 mod runtime;
 mod shelf;

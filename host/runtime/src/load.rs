@@ -11,7 +11,7 @@ use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
 use crate::check::{self, Interfaces};
-use crate::clock::{Clock, Spent, bounded};
+use crate::clock::{Clock, bounded};
 use crate::engines::{Compiled, Side};
 use crate::metrics::Stats;
 use crate::outbound::Outbound;
@@ -102,14 +102,16 @@ fn build(
         component,
         side,
         cached,
+        preempt,
     } = runtime
         .engines
-        .compile(&runtime.compilers, artifact)
+        .compile(&runtime.compilers, artifact, spec.heavy)
         .map_err(|error| {
             let reason = check::compile_error(&error, artifact.bytes().len());
             (Step::Compile, reason)
         })?;
     status.cached = cached;
+    status.heavy = preempt.is_some();
     let engine = &side.engine;
 
     let interfaces = Interfaces::of(&component, engine);
@@ -133,6 +135,7 @@ fn build(
         engine.clone(),
         Arc::clone(&runtime.budget),
         lane,
+        preempt,
         given,
         stats,
         here,
@@ -215,13 +218,32 @@ fn link(
 
 /// Makes one instance, so that one that cannot start is found now.
 async fn try_out(built: &Built, longest: Duration) -> Result<(), String> {
-    let shared = &built.shared;
+    let shared = Arc::clone(&built.shared);
+    let lane = shared.preempt.as_ref().map(|_| shared.lane.clone());
+    let starts = start(shared, built.pre.clone(), longest);
+    match lane {
+        Some(lane) => {
+            // It does not give way: not to others that are served by this thread either.
+            let threads = lane.clone();
+            let started = lane.spawn_blocking(move || threads.block_on(starts)).await;
+            started.unwrap_or_else(|panic| Err(format!("cannot start: {panic}")))
+        }
+        None => starts.await,
+    }
+}
+
+async fn start(
+    shared: Arc<Shared>,
+    pre: InstancePre<State>,
+    longest: Duration,
+) -> Result<(), String> {
     let mut limits = shared.spec.limits.clone();
     limits.deadline = longest;
-    let mut store = new_store(shared).map_err(|error| format!("cannot start: {error:#}"))?;
-    let mut spent = Spent::new(&shared.stats);
-    let starts = built.pre.instantiate_async(&mut store);
-    match bounded(&limits, Instant::now() + longest, &mut spent, starts).await {
+    let mut store = new_store(&shared).map_err(|error| format!("cannot start: {error:#}"))?;
+    let deadline = Instant::now() + longest;
+    let mut spent = shared.clock(deadline, None);
+    let starts = pre.instantiate_async(&mut store);
+    match bounded(&limits, deadline, &mut spent, starts).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => {
             let trap = trap::describe_in(&error, store.data());

@@ -15,12 +15,14 @@ use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, ProxyPre};
 
 use crate::admission::Admission;
 use crate::backoff::Backoff;
+use crate::clock::{Spent, bounded};
 use crate::direct::Direct;
 use crate::limiter::Budget;
 use crate::metrics::Stats;
 use crate::outbound::Outbound;
 use crate::peer::Exports;
 use crate::pool::Pool;
+use crate::preempt::{Preempt, Stop};
 use crate::state::State;
 use crate::ticket::{Failure, Guard, Ticket};
 use crate::trial::Trial;
@@ -49,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     /// For guests that compute for long.
     pub(crate) lane: Handle,
+    /// What stops its guests, if they do not give way.
+    pub(crate) preempt: Option<Preempt>,
     pub(crate) given: Given,
     pub(crate) stats: Arc<Stats>,
     /// Places of HTTP requests.
@@ -72,6 +76,7 @@ impl Shared {
         engine: Engine,
         budget: Arc<Budget>,
         lane: Handle,
+        preempt: Option<Preempt>,
         given: Given,
         stats: Arc<Stats>,
         here: oneshot::Sender<()>,
@@ -80,6 +85,7 @@ impl Shared {
             engine,
             budget,
             lane,
+            preempt,
             given,
             stats,
             requests: Admission::new(&spec.limits),
@@ -91,6 +97,31 @@ impl Shared {
             _here: here,
             spec,
         }
+    }
+
+    /// The clock of one request or call. A guest that does not give way is stopped by it,
+    /// and when `stop` is set.
+    pub(crate) fn clock(&self, deadline: Instant, stop: Option<&Arc<Stop>>) -> Spent<'_> {
+        let spent = Spent::new(&self.stats);
+        match &self.preempt {
+            Some(preempt) => {
+                let cpu = self.spec.limits.cpu;
+                spent.stopping(preempt.run(cpu, deadline, stop.map(Arc::clone)))
+            }
+            None => spent,
+        }
+    }
+
+    /// The making of an instance ahead of its first request.
+    pub(crate) async fn ahead<I>(
+        &self,
+        make: impl Future<Output = wasmtime::Result<I>>,
+    ) -> wasmtime::Result<I> {
+        let limits = &self.spec.limits;
+        let deadline = Instant::now() + limits.deadline;
+        bounded(limits, deadline, &mut self.clock(deadline, None), make)
+            .await
+            .map_err(|clock| wasmtime::format_err!("it does not start within its {clock}"))?
     }
 
     /// No instance is kept for later from here on.

@@ -7,7 +7,7 @@ use lakehouse_trace::{Kind, Span};
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, Trap, WasmBacktrace};
 
-use crate::clock::{Clock, Spent, bounded};
+use crate::clock::{Clock, bounded};
 use crate::plugin::Shared;
 use crate::shelf::{Shelf, Warm};
 use crate::state::{CallContext, State, new_store};
@@ -41,7 +41,7 @@ impl Pool {
     /// Makes the instances that are missing of those that are to be there always.
     pub(crate) async fn fill(&self) -> wasmtime::Result<()> {
         while self.shelf.missing() > 0 {
-            self.shelf.keep(self.make().await?);
+            self.shelf.keep(self.shared.ahead(self.make()).await?);
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Pool {
             })?;
         let _place = Place(shared);
 
-        let mut spent = Spent::new(&shared.stats);
+        let mut spent = shared.clock(deadline, None);
         let mut warm = match self.shelf.take() {
             Some(warm) => warm,
             None => bounded(limits, deadline, &mut spent, self.make())

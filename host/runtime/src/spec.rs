@@ -28,6 +28,10 @@ pub struct PluginSpec {
     /// Host folder that the guest sees as `/tmp`, emptied when the plugin is first
     /// loaded; none leaves the guest without a file system.
     pub scratch: Option<PathBuf>,
+    /// Its requests compute for long: each begins on a thread of its own, and its code is
+    /// compiled to compute without a pause where that can be done (`wasi:http` 0.2, Linux
+    /// on x86-64). Its limits hold all the same.
+    pub heavy: bool,
 }
 
 /// What one plugin may use.

@@ -55,6 +55,8 @@ pub struct PluginStatus {
     pub concurrency: usize,
     /// Requests an instance serves.
     pub reuse: u32,
+    /// Whether it computes without a pause, on threads of its own.
+    pub heavy: bool,
     /// Whether compiled code came from the cache.
     pub cached: bool,
     /// Milliseconds from reading the file to serving.

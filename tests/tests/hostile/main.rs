@@ -7,6 +7,7 @@ mod body;
 mod compute;
 mod end;
 mod head;
+mod heavy;
 mod hold;
 mod log;
 mod memory;

@@ -1,5 +1,4 @@
 use std::fs;
-use std::time::Duration;
 
 use lakehouse_tests::{expect_json, plugin};
 
@@ -24,15 +23,9 @@ async fn spinning_at_the_start_is_found_when_it_is_loaded() {
         fs::copy(plugin(name), folder.join(format!("{name}.wasm"))).unwrap();
     }
     fs::write(folder.join("spins.wasm"), wat::parse_str(SPINS).unwrap()).unwrap();
-    let server = builder.plugins_dir(folder).start().await;
-    let view = loop {
-        let view = server.get("/v1/plugins/spins").send().await.unwrap();
-        let view = expect_json(view, 200).await;
-        if view["state"] != "loading" {
-            break view;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let server = builder.plugins_dir(folder).until_loaded().start().await;
+    let view = server.get("/v1/plugins/spins").send().await.unwrap();
+    let view = expect_json(view, 200).await;
     assert_eq!(view["state"], "failed");
     let reason = view["reason"].as_str().unwrap();
     assert!(

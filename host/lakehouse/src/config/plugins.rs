@@ -126,6 +126,9 @@ pub struct PluginSection {
     /// Whether the guest has a folder for temporary files, `/tmp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<bool>,
+    /// Whether its requests compute for long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heavy: Option<bool>,
     /// When the host goes back from a new generation by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
@@ -167,6 +170,7 @@ impl PluginSection {
             min_pool: self.min_pool.or(weaker.min_pool),
             max_pool: self.max_pool.or(weaker.max_pool),
             scratch: self.scratch.or(weaker.scratch),
+            heavy: self.heavy.or(weaker.heavy),
             trial: self.trial.or(weaker.trial),
             probe: self.probe.or_else(|| weaker.probe.clone()),
             grants: self.grants.or_else(|| weaker.grants.clone()),
@@ -292,6 +296,7 @@ fn sections() -> BTreeMap<String, PluginSection> {
         deadline: Some(Span::secs(3600)),
         concurrency: Some(8),
         scratch: Some(true),
+        heavy: Some(true),
         grants: Some(and_all_plugins(
             grants(&["warehouse/"], Some("write"), None),
             "formats",
@@ -308,6 +313,7 @@ fn sections() -> BTreeMap<String, PluginSection> {
         concurrency: Some(8),
         idle: Some(Span::secs(300)),
         scratch: Some(true),
+        heavy: Some(true),
         grants: Some(and_all_plugins(
             grants(&["warehouse/"], Some("write"), Some("read")),
             "functions",

@@ -104,6 +104,7 @@ impl Workshop {
                 .unwrap_or_else(|| Value::Object(serde_json::Map::new())),
             config: section.config.unwrap_or_default(),
             env: section.env.unwrap_or_default(),
+            heavy: section.heavy == Some(true),
             scratch: (section.scratch == Some(true)).then(|| self.scratch.join(name)),
         }
     }

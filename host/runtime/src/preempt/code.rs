@@ -1,0 +1,89 @@
+use std::ops::Range;
+
+use object::{Endianness, Object, ObjectSection, ObjectSymbol};
+use wasmtime::component::Component;
+use wasmtime_environ::obj::ELF_WASMTIME_TRAPS;
+use wasmtime_environ::{CompiledTrap, Trap, iterate_traps};
+
+/// `ud2`, which is what `unreachable` becomes.
+const TRAP: &[u8] = &[0x0f, 0x0b];
+
+/// Where the functions of a component lie in this process, as opposed to what leads in
+/// and out of them, and where one of them traps.
+#[derive(Debug)]
+pub(crate) struct Code {
+    /// In order, of neighbours.
+    functions: Vec<Range<usize>>,
+    trap: usize,
+}
+
+impl Code {
+    /// Reads it from what wasmtime made of the component. None if the component has no
+    /// `unreachable`, which hardly any program does without.
+    pub(crate) fn of(component: &Component) -> Option<Self> {
+        let image = component.image_range();
+        // SAFETY: wasmtime keeps the image in place, and as it is, as long as there is
+        // the component.
+        let image = unsafe {
+            std::slice::from_raw_parts(image.start, image.end.offset_from_unsigned(image.start))
+        };
+        let file = object::read::elf::ElfFile64::<Endianness>::parse(image).ok()?;
+        let section = file.section_by_name(".text")?;
+        let text = section.data().ok()?;
+        let base = text.as_ptr().addr();
+
+        let mut symbols: Vec<_> = file
+            .symbols()
+            .filter(|symbol| symbol.section_index() == Some(section.index()))
+            .map(|symbol| {
+                let start = usize::try_from(symbol.address()).unwrap_or(usize::MAX);
+                let size = usize::try_from(symbol.size()).unwrap_or(0);
+                let function = symbol.name().is_ok_and(is_function);
+                (start, size, function)
+            })
+            .collect();
+        symbols.sort_unstable();
+        let mut functions: Vec<Range<usize>> = Vec::new();
+        let mut neighbour = false;
+        for (start, size, function) in symbols {
+            let range = base.checked_add(start)?..base.checked_add(start)?.checked_add(size)?;
+            match functions.last_mut() {
+                Some(last) if function && neighbour => last.end = range.end,
+                _ if function => functions.push(range),
+                _ => {}
+            }
+            neighbour = function;
+        }
+
+        let traps = file.section_by_name(ELF_WASMTIME_TRAPS)?.data().ok()?;
+        let trap = iterate_traps(traps)?.find_map(|(offset, trap)| {
+            let offset = usize::try_from(offset).ok()?;
+            let here = matches!(trap, CompiledTrap::Normal(Trap::UnreachableCodeReached))
+                && text.get(offset..)?.starts_with(TRAP);
+            here.then_some(base + offset)
+        })?;
+        Some(Self { functions, trap })
+    }
+
+    /// Whether an instruction belongs to one of the functions.
+    pub(super) fn has(&self, instruction: usize) -> bool {
+        let after = self
+            .functions
+            .partition_point(|range| range.start <= instruction);
+        after > 0 && self.functions[after - 1].contains(&instruction)
+    }
+
+    /// The address of an instruction that traps.
+    pub(super) fn trap(&self) -> usize {
+        self.trap
+    }
+}
+
+/// Whether a symbol is that of a function of a core module: `wasm[1]::function[23]`, and
+/// its name if it has one.
+fn is_function(symbol: &str) -> bool {
+    symbol.strip_prefix("wasm[").is_some_and(|rest| {
+        let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        rest.starts_with("]::function[")
+    })
+}

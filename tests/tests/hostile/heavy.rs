@@ -1,0 +1,164 @@
+//! The same plugin with `heavy`: its code is compiled without checks, and it is stopped
+//! all the same.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use lakehouse_tests::{Server, expect_json, expect_problem, expect_text, plugin};
+
+use crate::{broken_off, builder, commit, unharmed};
+
+async fn start(more: &str) -> Server {
+    let server = builder(&format!("heavy = true\n{more}")).start().await;
+    let view = server.get("/v1/plugins/hostile").send().await.unwrap();
+    let alone = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    assert_eq!(expect_json(view, 200).await["heavy"], alone);
+    server
+}
+
+async fn detail(server: &Server, crime: &str, status: u16) -> String {
+    crate::detail(server, crime, status).await
+}
+
+/// Instances that work.
+async fn busy(server: &Server) -> u64 {
+    let metrics = server.get("/metrics").send().await.unwrap();
+    let metrics = expect_text(metrics, 200).await;
+    let line = r#"lakehouse_plugin_instances{plugin="hostile",state="busy"} "#;
+    let count = metrics.lines().find_map(|text| text.strip_prefix(line));
+    count.expect("a gauge").parse().expect("a number")
+}
+
+async fn nothing_runs(server: &Server) {
+    let begun = Instant::now();
+    while busy(server).await > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it still runs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn spinning_ends_when_the_processor_time_is_up() {
+    let server = start("").await;
+    for _ in 0..5 {
+        let detail = detail(&server, "spin", 504).await;
+        assert!(detail.contains("`cpu` limit of 500ms"), "{detail}");
+    }
+    unharmed(&server).await;
+}
+
+#[tokio::test]
+async fn spinning_ends_at_the_deadline() {
+    let server = builder("heavy = true\ndeadline = \"400ms\"\n")
+        .start()
+        .await;
+    let problem = expect_problem(commit(&server, "spin").await, 504).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("`deadline` of 400ms"), "{detail}");
+    unharmed(&server).await;
+    nothing_runs(&server).await;
+}
+
+#[tokio::test]
+async fn spinning_ends_when_the_client_goes_away() {
+    let config = crate::LIMITS.replace("cpu = \"500ms\"", "cpu = \"1h\"\nheavy = true");
+    let server = Server::builder()
+        .config(config)
+        .plugins(&["hello", "hostile"])
+        .start()
+        .await;
+    let asked = server
+        .get("/v1/hostile/spin")
+        .timeout(Duration::from_millis(300));
+    assert!(asked.send().await.unwrap_err().is_timeout());
+    nothing_runs(&server).await;
+    unharmed(&server).await;
+}
+
+#[tokio::test]
+async fn spinning_after_the_head_breaks_the_answer_off() {
+    let server = start("").await;
+    let answer = commit(&server, "spin-late").await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(broken_off(answer).await, "begun".len());
+    unharmed(&server).await;
+    nothing_runs(&server).await;
+}
+
+#[tokio::test]
+async fn what_traps_by_itself_says_so() {
+    let server = start("").await;
+    let text = detail(&server, "recurse", 502).await;
+    assert!(text.contains("hostile::compute::recurse <"), "{text}");
+    let text = detail(&server, "allocate", 502).await;
+    assert!(text.contains("`memory` of 268435456 bytes"), "{text}");
+    unharmed(&server).await;
+}
+
+#[tokio::test]
+async fn many_that_spin_leave_room_for_others() {
+    let server = start("").await;
+    let spinning = join_all((0..16).map(|_| detail(&server, "spin", 504)));
+    let beside = async {
+        for _ in 0..5 {
+            let answer = server.get("/v1/hello").send().await.unwrap();
+            assert_eq!(expect_text(answer, 200).await, "hello, world");
+        }
+    };
+    tokio::join!(spinning, beside);
+    unharmed(&server).await;
+}
+
+/// One that spins at its start, in code that nothing but a signal stops.
+const SPINS: &str = r#"(component
+    (core module $m
+        (func $spin (loop $again (br $again)) unreachable)
+        (start $spin)
+        (func (export "run")))
+    (core instance $i (instantiate $m))
+    (func $run (canon lift (core func $i "run")))
+    (export "run" (func $run)))"#;
+
+/// The same in a loop of calls in tail position, which keep their checks.
+const CALLS: &str = r#"(component
+    (core module $m
+        (func $spin (param i32 i32 i32 i32 i32 i32 i32 i32)
+            (return_call $spin (local.get 7) (local.get 6) (local.get 5) (local.get 4)
+                (local.get 3) (local.get 2) (local.get 1) (local.get 0)))
+        (func $start
+            (call $spin (i32.const 0) (i32.const 1) (i32.const 2) (i32.const 3)
+                (i32.const 4) (i32.const 5) (i32.const 6) (i32.const 7))
+            unreachable)
+        (start $start)
+        (func (export "run")))
+    (core instance $i (instantiate $m))
+    (func $run (canon lift (core func $i "run")))
+    (export "run" (func $run)))"#;
+
+#[tokio::test]
+async fn spinning_at_the_start_is_found_when_it_is_loaded() {
+    let heavy = "heavy = true\ncpu = \"300ms\"\n";
+    let builder = builder(&format!(
+        "[plugins.spins]\n{heavy}[plugins.calls]\n{heavy}"
+    ));
+    let folder = builder.folder().join("with-spins");
+    fs::create_dir(&folder).unwrap();
+    for name in ["hello", "hostile"] {
+        fs::copy(plugin(name), folder.join(format!("{name}.wasm"))).unwrap();
+    }
+    for (name, text) in [("spins", SPINS), ("calls", CALLS)] {
+        let component = wat::parse_str(text).unwrap();
+        fs::write(folder.join(format!("{name}.wasm")), component).unwrap();
+    }
+    let server = builder.plugins_dir(folder).until_loaded().start().await;
+    for name in ["spins", "calls"] {
+        let view = server.get(&format!("/v1/plugins/{name}")).send().await;
+        let view = expect_json(view.unwrap(), 200).await;
+        assert_eq!(view["state"], "failed");
+        let reason = view["reason"].as_str().unwrap();
+        let expected = "does not start within its `cpu` limit of 300ms";
+        assert!(reason.contains(expected), "{name}: {reason}");
+    }
+    unharmed(&server).await;
+}
