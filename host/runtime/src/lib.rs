@@ -13,7 +13,8 @@
 //!
 //! - One request at a time runs in an instance, so a trap costs one request.
 //! - A request ends at its deadline, a spinning guest included: guests yield on every
-//!   epoch tick, and the store of one that is over its time is dropped.
+//!   epoch tick, and the store of one that is over its time is dropped. One that is
+//!   compiled without ticks is made to trap.
 //! - A caller that goes away takes its guest with it.
 //! - Memory is bounded for each instance and over all of them; a refused growth is a
 //!   failed `memory.grow` in the guest. What else a guest can take up has a limit too

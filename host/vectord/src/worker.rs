@@ -12,6 +12,9 @@ use rayon::ThreadPool;
 use crate::error::{Error, Result};
 use crate::index::Index;
 
+/// How nice the threads are that build, from 0 to 19: searches go first.
+const NICE: i32 = 10;
+
 /// The queue of one service, and the threads that build graphs.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -49,6 +52,7 @@ impl Worker {
         let builders = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("vectord-build-{i}"))
+            .start_handler(|_| step_back())
             .build()
             .map_err(|e| Error::internal(format!("starting threads: {e}")))?;
         let worker = Arc::new(Self {
@@ -60,7 +64,10 @@ impl Worker {
         let running = Arc::clone(&worker);
         let thread = std::thread::Builder::new()
             .name("vectord-work".into())
-            .spawn(move || running.run())
+            .spawn(move || {
+                step_back();
+                running.run();
+            })
             .map_err(|e| Error::internal(format!("starting a thread: {e}")))?;
         Ok((worker, thread))
     }
@@ -138,5 +145,13 @@ impl Worker {
                 index.work(settling);
             }
         }
+    }
+}
+
+/// Gives the calling thread less of the processor where others want it too.
+fn step_back() {
+    // Without a process id it is the calling thread that is meant.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "building keeps the priority of searches");
     }
 }

@@ -139,9 +139,7 @@ const CALLS: &str = r#"(component
 #[tokio::test]
 async fn spinning_at_the_start_is_found_when_it_is_loaded() {
     let heavy = "heavy = true\ncpu = \"300ms\"\n";
-    let builder = builder(&format!(
-        "[plugins.spins]\n{heavy}[plugins.calls]\n{heavy}"
-    ));
+    let builder = builder(&format!("[plugins.spins]\n{heavy}[plugins.calls]\n{heavy}"));
     let folder = builder.folder().join("with-spins");
     fs::create_dir(&folder).unwrap();
     for name in ["hello", "hostile"] {
