@@ -18,7 +18,7 @@ use crate::preempt::Stop;
 use crate::{CallError, Error};
 
 /// How long a guest computes before it moves.
-pub(crate) const HEAVY_AFTER: Duration = Duration::from_millis(2);
+pub(crate) const HEAVY_AFTER: Duration = Duration::from_millis(1);
 /// How nice these threads are to others, from 0 to 19.
 const NICE: i32 = 10;
 

@@ -122,7 +122,7 @@ impl Default for RuntimeConfig {
             instances: 1000,
             total_memory: 16 << 30,
             stack: 8 << 20,
-            tick: Duration::from_millis(5),
+            tick: Duration::from_millis(2),
             start: Duration::from_secs(10),
         }
     }

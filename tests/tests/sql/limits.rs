@@ -150,6 +150,45 @@ async fn a_client_that_goes_away_ends_its_query() {
     }
 }
 
+/// Statements that spend their time in different places: hash tables, text, sorting,
+/// products of decimals, and in the host.
+const BUSY: [&str; 5] = [
+    "SELECT count(*) FROM (SELECT value % 1000003 AS g, sum(value) FROM \
+     generate_series(1, 100000000) GROUP BY g)",
+    "SELECT sum(length(upper(md5(CAST(value AS VARCHAR))))) FROM generate_series(1, 100000000)",
+    "SELECT value FROM generate_series(1, 20000000) ORDER BY value % 1013, value DESC",
+    "SELECT sum(CAST(value AS DECIMAL(38, 4)) * 1.0001) FROM generate_series(1, 100000000)",
+    "SELECT * FROM generate_series(1, 100000000)",
+];
+
+#[tokio::test]
+async fn queries_are_stopped_wherever_they_are() {
+    let server = server().await;
+    let clients = (0..8_u64).map(|client| {
+        let server = &server;
+        async move {
+            for turn in 0..25 {
+                // Moments without a pattern, the same in every run.
+                let micros = (client * 25 + turn).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+                let sql = BUSY[(client + turn) as usize % BUSY.len()];
+                let request = server.post("/v1/sql").body(sql);
+                let gone = tokio::time::timeout(Duration::from_micros(micros), async {
+                    let mut body = request.send().await.unwrap().bytes_stream();
+                    while body.next().await.is_some() {}
+                });
+                assert!(gone.await.is_err(), "{sql} ended by itself");
+            }
+        }
+    });
+    futures::future::join_all(clients).await;
+    assert_eq!(
+        rows(&server, "SELECT sum(value) FROM generate_series(1, 100)").await,
+        json!([[5050]])
+    );
+    let logs = server.logs();
+    assert!(!logs.contains("trapped"), "{logs}");
+}
+
 /// A server whose queries get little memory.
 async fn small(memory: &str, spill: &str) -> Server {
     Server::builder()

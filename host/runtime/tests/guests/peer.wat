@@ -71,7 +71,8 @@
           (else (call $bytes (local.get $at) (local.get $length) (i32.const 32))))
         (call $reset (local.get $mark))
         (local.set $times (i32.sub (local.get $times) (i32.const 1)))
-        (br_if $again (local.get $times)))))
+        (br_if $again (local.get $times)))
+      (call $reset (i32.const 1024))))
   (core instance $main (instantiate $main
     (with "heap" (instance $heap))
     (with "host" (instance
