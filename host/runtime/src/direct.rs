@@ -165,7 +165,7 @@ impl Direct {
         // However this ends, the instance may be gone then.
         let _refill = Refill(&self);
         let _busy = shared.stats.busy();
-        warm.store.data_mut().set_context(ticket.context());
+        warm.begin(ticket.context());
         let answered = answer(&mut warm, request, word);
         bounded(limits, ticket.deadline, &mut spent, answered)
             .await

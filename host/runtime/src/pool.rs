@@ -103,7 +103,7 @@ impl Pool {
                 .map_err(|error| self.failed(&error, trap::describe(&error)))?,
         };
         let _busy = shared.stats.busy();
-        warm.store.data_mut().set_context(context);
+        warm.begin(context);
         let called = f(&mut warm.store, &warm.instance);
         let result = bounded(limits, deadline, &mut spent, called)
             .await

@@ -21,6 +21,16 @@ pub(crate) struct Warm<I> {
     _alive: Alive,
 }
 
+impl<I> Warm<I> {
+    /// A request or call begins.
+    pub(crate) fn begin(&mut self, context: CallContext) {
+        self.store.data_mut().set_context(context);
+        // The ticks of the time in which it idled are none of this one's: it would give
+        // way at once.
+        self.store.set_epoch_deadline(1);
+    }
+}
+
 /// Counts an instance as long as it lives.
 struct Alive(Arc<AtomicUsize>);
 

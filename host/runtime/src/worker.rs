@@ -146,6 +146,7 @@ impl WorkerState for Worker {
         _task: wasmtime::component::GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
         store.data_mut().set_context(ticket.context());
+        store.set_epoch_deadline(1);
         self.current.begin(ticket);
         // Deadlines are kept by `Expiration`, which also sees guests that spin.
         Box::pin(std::future::pending())

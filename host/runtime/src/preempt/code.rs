@@ -1,3 +1,5 @@
+//! What the signal's handler must know of a component's compiled code.
+
 use std::ops::Range;
 
 use object::{Endianness, Object, ObjectSection, ObjectSymbol};
@@ -5,6 +7,8 @@ use wasmtime::component::Component;
 use wasmtime_environ::obj::ELF_WASMTIME_TRAPS;
 use wasmtime_environ::{CompiledTrap, Trap, iterate_traps};
 
+/// Functions begin at multiples of this.
+const PADDING: usize = 32;
 /// `ud2`, which is what `unreachable` becomes.
 const TRAP: &[u8] = &[0x0f, 0x0b];
 
@@ -32,28 +36,28 @@ impl Code {
         let text = section.data().ok()?;
         let base = text.as_ptr().addr();
 
-        let mut symbols: Vec<_> = file
-            .symbols()
-            .filter(|symbol| symbol.section_index() == Some(section.index()))
-            .map(|symbol| {
-                let start = usize::try_from(symbol.address()).unwrap_or(usize::MAX);
-                let size = usize::try_from(symbol.size()).unwrap_or(0);
-                let function = symbol.name().is_ok_and(is_function);
-                (start, size, function)
-            })
-            .collect();
-        symbols.sort_unstable();
+        // As they come, so that tens of thousands leave few ranges: they mostly lie in
+        // order, with what is no function apart.
         let mut functions: Vec<Range<usize>> = Vec::new();
         let mut neighbour = false;
-        for (start, size, function) in symbols {
-            let range = base.checked_add(start)?..base.checked_add(start)?.checked_add(size)?;
-            match functions.last_mut() {
-                Some(last) if function && neighbour => last.end = range.end,
-                _ if function => functions.push(range),
-                _ => {}
+        for symbol in file.symbols() {
+            if symbol.section_index() != Some(section.index()) {
+                continue;
+            }
+            let function = symbol.name().is_ok_and(is_function);
+            if function {
+                let start = base.checked_add(usize::try_from(symbol.address()).ok()?)?;
+                let end = start.checked_add(usize::try_from(symbol.size()).ok()?)?;
+                match functions.last_mut() {
+                    Some(last) if neighbour && (last.end..last.end + PADDING).contains(&start) => {
+                        last.end = end;
+                    }
+                    _ => functions.push(start..end),
+                }
             }
             neighbour = function;
         }
+        functions.sort_unstable_by_key(|range| range.start);
 
         let traps = file.section_by_name(ELF_WASMTIME_TRAPS)?.data().ok()?;
         let trap = iterate_traps(traps)?.find_map(|(offset, trap)| {

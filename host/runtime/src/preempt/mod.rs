@@ -19,7 +19,7 @@ mod signal {
 
     pub(super) type Clock = ();
 
-    pub(super) fn supported() -> bool {
+    pub(crate) fn supported() -> bool {
         false
     }
 

@@ -1,3 +1,5 @@
+//! Word from whoever brought a request to the thread that its guest has to itself.
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
