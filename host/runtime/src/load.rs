@@ -16,7 +16,7 @@ use crate::engines::{Compiled, Side};
 use crate::metrics::Stats;
 use crate::outbound::Outbound;
 use crate::peer::{self, GRANT, Grant};
-use crate::plugin::{Given, Handler, Plugin, Shared};
+use crate::plugin::{Given, Handler, Machine, Plugin, Shared};
 use crate::runtime::Inner;
 use crate::state::{State, new_store};
 use crate::variable::read_all;
@@ -132,10 +132,12 @@ fn build(
     let lane = lane.ok_or((Step::Start, "the host is shutting down".to_owned()))?;
     let shared = Arc::new(Shared::new(
         spec,
-        engine.clone(),
+        Machine {
+            engine: engine.clone(),
+            lane,
+            preempt,
+        },
         Arc::clone(&runtime.budget),
-        lane,
-        preempt,
         given,
         stats,
         here,

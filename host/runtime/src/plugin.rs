@@ -44,6 +44,15 @@ pub(crate) struct Given {
     pub(crate) environment: Vec<(String, String)>,
 }
 
+/// What a plugin's guests run on.
+pub(crate) struct Machine {
+    pub(crate) engine: Engine,
+    /// For guests that compute for long.
+    pub(crate) lane: Handle,
+    /// What stops them, if they do not give way.
+    pub(crate) preempt: Option<Preempt>,
+}
+
 /// What all instances of a plugin share.
 pub(crate) struct Shared {
     pub(crate) spec: PluginSpec,
@@ -73,14 +82,17 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         spec: PluginSpec,
-        engine: Engine,
+        machine: Machine,
         budget: Arc<Budget>,
-        lane: Handle,
-        preempt: Option<Preempt>,
         given: Given,
         stats: Arc<Stats>,
         here: oneshot::Sender<()>,
     ) -> Self {
+        let Machine {
+            engine,
+            lane,
+            preempt,
+        } = machine;
         Self {
             engine,
             budget,
