@@ -1,4 +1,8 @@
 //! What the signal's handler must know of a component's compiled code.
+#![cfg_attr(
+    not(all(target_os = "linux", target_arch = "x86_64")),
+    expect(dead_code, reason = "for the signal's handler")
+)]
 
 use std::ops::Range;
 

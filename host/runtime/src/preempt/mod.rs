@@ -17,17 +17,17 @@ mod signal {
 
     use super::Run;
 
-    pub(super) type Clock = ();
+    pub(super) type Clock = i32;
 
     pub(crate) fn supported() -> bool {
         false
     }
 
     pub(super) fn thread() -> (i32, Clock) {
-        (0, ())
+        (0, 0)
     }
 
-    pub(super) fn processor_time((): Clock) -> Option<std::time::Duration> {
+    pub(super) fn processor_time(_: Clock) -> Option<std::time::Duration> {
         None
     }
 
@@ -84,6 +84,10 @@ impl Preempt {
 
 /// One request or call, as the watch and the signal's handler see it.
 pub(crate) struct Run {
+    #[cfg_attr(
+        not(all(target_os = "linux", target_arch = "x86_64")),
+        expect(dead_code, reason = "for the signal's handler")
+    )]
     code: Arc<Code>,
     /// Its limit of processor time.
     cpu: Duration,
