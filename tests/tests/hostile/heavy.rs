@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use lakehouse_tests::{Server, expect_json, expect_problem, expect_text, plugin};
 
-use crate::{broken_off, builder, commit, unharmed};
+use crate::{broken_off, builder, commit, unharmed, unhurried};
 
 async fn start(more: &str) -> Server {
     let server = builder(&format!("heavy = true\n{more}")).start().await;
@@ -62,12 +62,7 @@ async fn spinning_ends_at_the_deadline() {
 
 #[tokio::test]
 async fn spinning_ends_when_the_client_goes_away() {
-    let config = crate::LIMITS.replace("cpu = \"500ms\"", "cpu = \"1h\"\nheavy = true");
-    let server = Server::builder()
-        .config(config)
-        .plugins(&["hello", "hostile"])
-        .start()
-        .await;
+    let server = unhurried("heavy = true\n").await;
     let asked = server
         .get("/v1/hostile/spin")
         .timeout(Duration::from_millis(300));
@@ -88,7 +83,7 @@ async fn spinning_after_the_head_breaks_the_answer_off() {
 
 #[tokio::test]
 async fn what_traps_by_itself_says_so() {
-    let server = start("").await;
+    let server = unhurried("heavy = true\n").await;
     let text = detail(&server, "recurse", 502).await;
     assert!(text.contains("hostile::compute::recurse <"), "{text}");
     let text = detail(&server, "allocate", 502).await;

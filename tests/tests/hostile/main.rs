@@ -44,6 +44,16 @@ async fn start() -> Server {
     builder("").start().await
 }
 
+/// With so much processor time that another limit is met before.
+async fn unhurried(more: &str) -> Server {
+    let limits = LIMITS.replace("500ms", "1h");
+    Server::builder()
+        .config(format!("{limits}{more}"))
+        .plugins(&["hello", "hostile"])
+        .start()
+        .await
+}
+
 /// Commits a crime.
 async fn commit(server: &Server, crime: &str) -> Response {
     let answer = server.get(&format!("/v1/hostile/{crime}")).send().await;

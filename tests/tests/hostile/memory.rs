@@ -1,8 +1,8 @@
-use crate::{detail, start, unharmed};
+use crate::{detail, unharmed, unhurried};
 
 #[tokio::test]
 async fn memory_ends_at_its_limit() {
-    let server = start().await;
+    let server = unhurried("").await;
     let (before, _) = server.resident();
     let detail = detail(&server, "allocate", 502).await;
     assert!(detail.contains("`memory` of 268435456 bytes"), "{detail}");

@@ -56,8 +56,12 @@ async fn a_flipped_bit_in_any_file_is_named() {
     add(&server, (0..600).map(item).collect()).await;
     // A quarter of the memory is in use, so they are sealed.
     let folder = server.data_dir().join("vectors/x~0");
-    let sealed =
-        || fs::read_dir(&folder).unwrap().count() == 3 && folder.join("log-1.bin").exists();
+    let sealed = || {
+        // The first log goes last.
+        fs::read_dir(&folder).unwrap().count() == 3
+            && folder.join("log-1.bin").exists()
+            && !folder.join("log-0.bin").exists()
+    };
     for _ in 0..500 {
         if sealed() {
             break;

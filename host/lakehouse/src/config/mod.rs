@@ -270,7 +270,7 @@ impl Default for Runtime {
             instances: 1000,
             total_memory: Size::gib(16),
             stack: Size::mib(8),
-            tick: Span::millis(5),
+            tick: Span::millis(2),
         }
     }
 }
