@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use lakehouse_tests::{Server, expect_json, expect_problem, expect_text, plugin};
 
+use crate::start::SPINS;
 use crate::{broken_off, builder, commit, unharmed, unhurried};
 
-async fn start(more: &str) -> Server {
-    let server = builder(&format!("heavy = true\n{more}")).start().await;
+async fn start() -> Server {
+    let server = builder("heavy = true\n").start().await;
     let view = server.get("/v1/plugins/hostile").send().await.unwrap();
     let alone = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     assert_eq!(expect_json(view, 200).await["heavy"], alone);
@@ -40,7 +41,7 @@ async fn nothing_runs(server: &Server) {
 
 #[tokio::test]
 async fn spinning_ends_when_the_processor_time_is_up() {
-    let server = start("").await;
+    let server = start().await;
     for _ in 0..5 {
         let detail = detail(&server, "spin", 504).await;
         assert!(detail.contains("`cpu` limit of 500ms"), "{detail}");
@@ -73,7 +74,7 @@ async fn spinning_ends_when_the_client_goes_away() {
 
 #[tokio::test]
 async fn spinning_after_the_head_breaks_the_answer_off() {
-    let server = start("").await;
+    let server = start().await;
     let answer = commit(&server, "spin-late").await;
     assert_eq!(answer.status(), 200);
     assert_eq!(broken_off(answer).await, "begun".len());
@@ -93,7 +94,7 @@ async fn what_traps_by_itself_says_so() {
 
 #[tokio::test]
 async fn many_that_spin_leave_room_for_others() {
-    let server = start("").await;
+    let server = start().await;
     let spinning = join_all((0..16).map(|_| detail(&server, "spin", 504)));
     let beside = async {
         for _ in 0..5 {
@@ -105,17 +106,7 @@ async fn many_that_spin_leave_room_for_others() {
     unharmed(&server).await;
 }
 
-/// One that spins at its start, in code that nothing but a signal stops.
-const SPINS: &str = r#"(component
-    (core module $m
-        (func $spin (loop $again (br $again)) unreachable)
-        (start $spin)
-        (func (export "run")))
-    (core instance $i (instantiate $m))
-    (func $run (canon lift (core func $i "run")))
-    (export "run" (func $run)))"#;
-
-/// The same in a loop of calls in tail position, which keep their checks.
+/// Computes for ever in calls in tail position, which keep their checks.
 const CALLS: &str = r#"(component
     (core module $m
         (func $spin (param i32 i32 i32 i32 i32 i32 i32 i32)

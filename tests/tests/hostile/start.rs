@@ -4,10 +4,11 @@ use lakehouse_tests::{expect_json, plugin};
 
 use crate::{builder, unharmed};
 
-/// Computes for ever before it can be asked anything.
-const SPINS: &str = r#"(component
+/// Computes for ever before it can be asked anything. It has an `unreachable`, so that
+/// it can be compiled without checks.
+pub const SPINS: &str = r#"(component
     (core module $m
-        (func $spin (loop $again (br $again)))
+        (func $spin (loop $again (br $again)) unreachable)
         (start $spin)
         (func (export "run")))
     (core instance $i (instantiate $m))
