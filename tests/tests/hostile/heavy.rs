@@ -1,14 +1,13 @@
 //! The same plugin with `heavy`: its code is compiled without checks, and it is stopped
 //! all the same.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
-use lakehouse_tests::{Server, expect_json, expect_problem, expect_text, plugin};
+use lakehouse_tests::{Server, expect_json, expect_text};
 
-use crate::start::SPINS;
-use crate::{broken_off, builder, commit, unharmed, unhurried};
+use crate::compute::{spin_late, spin_many};
+use crate::start::{SPINS, does_not_start};
+use crate::{builder, detail, unharmed, unhurried};
 
 async fn start() -> Server {
     let server = builder("heavy = true\n").start().await;
@@ -16,10 +15,6 @@ async fn start() -> Server {
     let alone = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     assert_eq!(expect_json(view, 200).await["heavy"], alone);
     server
-}
-
-async fn detail(server: &Server, crime: &str, status: u16) -> String {
-    crate::detail(server, crime, status).await
 }
 
 /// Instances that work.
@@ -54,8 +49,7 @@ async fn spinning_ends_at_the_deadline() {
     let server = builder("heavy = true\ndeadline = \"400ms\"\n")
         .start()
         .await;
-    let problem = expect_problem(commit(&server, "spin").await, 504).await;
-    let detail = problem["detail"].as_str().unwrap();
+    let detail = detail(&server, "spin", 504).await;
     assert!(detail.contains("`deadline` of 400ms"), "{detail}");
     unharmed(&server).await;
     nothing_runs(&server).await;
@@ -75,10 +69,7 @@ async fn spinning_ends_when_the_client_goes_away() {
 #[tokio::test]
 async fn spinning_after_the_head_breaks_the_answer_off() {
     let server = start().await;
-    let answer = commit(&server, "spin-late").await;
-    assert_eq!(answer.status(), 200);
-    assert_eq!(broken_off(answer).await, "begun".len());
-    unharmed(&server).await;
+    spin_late(&server).await;
     nothing_runs(&server).await;
 }
 
@@ -95,14 +86,7 @@ async fn what_traps_by_itself_says_so() {
 #[tokio::test]
 async fn many_that_spin_leave_room_for_others() {
     let server = start().await;
-    let spinning = join_all((0..16).map(|_| detail(&server, "spin", 504)));
-    let beside = async {
-        for _ in 0..5 {
-            let answer = server.get("/v1/hello").send().await.unwrap();
-            assert_eq!(expect_text(answer, 200).await, "hello, world");
-        }
-    };
-    tokio::join!(spinning, beside);
+    spin_many(&server).await;
     unharmed(&server).await;
 }
 
@@ -125,24 +109,6 @@ const CALLS: &str = r#"(component
 #[tokio::test]
 async fn spinning_at_the_start_is_found_when_it_is_loaded() {
     let heavy = "heavy = true\ncpu = \"300ms\"\n";
-    let builder = builder(&format!("[plugins.spins]\n{heavy}[plugins.calls]\n{heavy}"));
-    let folder = builder.folder().join("with-spins");
-    fs::create_dir(&folder).unwrap();
-    for name in ["hello", "hostile"] {
-        fs::copy(plugin(name), folder.join(format!("{name}.wasm"))).unwrap();
-    }
-    for (name, text) in [("spins", SPINS), ("calls", CALLS)] {
-        let component = wat::parse_str(text).unwrap();
-        fs::write(folder.join(format!("{name}.wasm")), component).unwrap();
-    }
-    let server = builder.plugins_dir(folder).until_loaded().start().await;
-    for name in ["spins", "calls"] {
-        let view = server.get(&format!("/v1/plugins/{name}")).send().await;
-        let view = expect_json(view.unwrap(), 200).await;
-        assert_eq!(view["state"], "failed");
-        let reason = view["reason"].as_str().unwrap();
-        let expected = "does not start within its `cpu` limit of 300ms";
-        assert!(reason.contains(expected), "{name}: {reason}");
-    }
-    unharmed(&server).await;
+    let config = format!("[plugins.spins]\n{heavy}[plugins.calls]\n{heavy}");
+    does_not_start(&config, &[("spins", SPINS), ("calls", CALLS)]).await;
 }
