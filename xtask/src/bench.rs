@@ -14,7 +14,7 @@ use clap::Subcommand;
 use crate::build;
 use crate::clients;
 use crate::command;
-use crate::paths::Paths;
+use crate::paths::{Paths, Profile};
 use crate::setup::apt_install;
 use crate::tools;
 
@@ -91,7 +91,7 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
         What::Vectors(args) => return vectors::library(paths, &args),
         What::VectorsHttp(args) => return vectors::http(paths, args),
         _ => {
-            build::all(paths)?;
+            build::all(paths, Profile::Dist)?;
         }
     }
     let python = clients::python(paths)?;
@@ -99,7 +99,7 @@ pub fn run(paths: &Paths, args: Args) -> Result<()> {
     let measure = |script: &str| {
         let mut command = Command::new(&python);
         command.arg(paths.root.join("bench").join(script));
-        command.arg(paths.binary());
+        command.arg(paths.binary(Profile::Dist));
         command
     };
     match args.what {

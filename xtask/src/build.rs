@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::command;
-use crate::paths::Paths;
+use crate::paths::{Paths, Profile};
 use crate::setup;
 use crate::toolchain::Toolchain;
 
@@ -19,15 +19,15 @@ pub const EXAMPLES: [&str; 8] = [
 ];
 
 /// Plugins and host; with what the plugins were compiled.
-pub fn all(paths: &Paths) -> Result<Toolchain> {
+pub fn all(paths: &Paths, profile: Profile) -> Result<Toolchain> {
     let toolchain = setup::run(paths)?;
     plugins(paths, &toolchain)?;
-    host(paths)?;
+    host(paths, profile)?;
     Ok(toolchain)
 }
 
 /// The host alone.
-pub fn host(paths: &Paths) -> Result<()> {
+pub fn host(paths: &Paths, profile: Profile) -> Result<()> {
     println!("Building the host");
     command::run(
         command::cargo()
@@ -36,7 +36,8 @@ pub fn host(paths: &Paths) -> Result<()> {
             // other features for shared dependencies and build them again.
             .args([
                 "build",
-                "--release",
+                "--profile",
+                profile.name(),
                 "--workspace",
                 "--exclude",
                 "xtask",

@@ -21,7 +21,7 @@ use std::os::unix::process::CommandExt;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::paths::Paths;
+use crate::paths::{Paths, Profile};
 
 #[derive(Parser)]
 #[command(
@@ -68,10 +68,10 @@ fn main() -> Result<()> {
     let paths = Paths::find()?;
     match args.task {
         Task::Setup => setup::run(&paths).map(|_| ()),
-        Task::Build => build::all(&paths).map(|_| ()),
+        Task::Build => build::all(&paths, Profile::Dist).map(|_| ()),
         Task::Serve { flags } => {
-            build::all(&paths)?;
-            let mut serve = std::process::Command::new(paths.binary());
+            build::all(&paths, Profile::Dist)?;
+            let mut serve = std::process::Command::new(paths.binary(Profile::Dist));
             serve.current_dir(&paths.root).arg("serve").args(flags);
             command::announce(&serve);
             Err(serve.exec().into())

@@ -4,6 +4,26 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+/// A cargo profile that the host is built with.
+#[derive(Debug, Clone, Copy)]
+pub enum Profile {
+    /// Crate by crate: what the tests run, as a change of one crate is soon built.
+    Release,
+    /// Optimised as a whole, which takes minutes after every change: what people
+    /// run, and what is measured.
+    Dist,
+}
+
+impl Profile {
+    /// Its name in `Cargo.toml`, and that of its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+}
+
 /// The folders that the tasks work in.
 pub struct Paths {
     /// The root of the checkout.
@@ -34,9 +54,9 @@ impl Paths {
         self.root.join("plugins")
     }
 
-    /// The `lakehouse` binary.
-    pub fn binary(&self) -> PathBuf {
-        self.target.join("release/lakehouse")
+    /// The `lakehouse` binary of a profile.
+    pub fn binary(&self, profile: Profile) -> PathBuf {
+        self.target.join(profile.name()).join("lakehouse")
     }
 
     /// Downloaded and generated things that no build step makes.

@@ -10,7 +10,7 @@ use crate::clients;
 use crate::command;
 use crate::docs;
 use crate::foreign;
-use crate::paths::Paths;
+use crate::paths::{Paths, Profile};
 use crate::setup;
 use crate::toolchain::{self, Toolchain};
 
@@ -19,21 +19,18 @@ use crate::toolchain::{self, Toolchain};
 /// clients, which the end-to-end tests start.
 pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
     docs::check(paths)?;
-    let toolchain = build::all(paths)?;
+    let toolchain = build::all(paths, Profile::Release)?;
     foreign::build(paths)?;
     let python = clients::python(paths)?;
+    let binary = paths.binary(Profile::Release);
     println!("Compiling the plugins ahead of time (about a minute the first time)");
     // Once here: the many servers of the tests find the compiled code cached.
-    command::run(
-        Command::new(paths.binary())
-            .current_dir(&paths.root)
-            .arg("check"),
-    )?;
+    command::run(Command::new(&binary).current_dir(&paths.root).arg("check"))?;
     println!("Testing the host, and the whole end to end");
     command::run(
         command::cargo()
             .current_dir(&paths.root)
-            .env("LAKEHOUSE_BIN", paths.binary())
+            .env("LAKEHOUSE_BIN", binary)
             .env("LAKEHOUSE_PLUGINS", paths.plugins())
             .env("LAKEHOUSE_TEST_PYTHON", python)
             .env("LAKEHOUSE_TEST_GUEST_ENV", guest_env(&toolchain)?)

@@ -12,6 +12,7 @@ use crate::budget::{Budget, Held};
 use crate::commit::{Pending, Writer};
 use crate::error::{Error, Result};
 use crate::kernel;
+use crate::pace::Pace;
 use crate::rows;
 use crate::search::Probe;
 use crate::segment::Segment;
@@ -95,6 +96,7 @@ pub(crate) struct Index {
     pub opened: Instant,
     /// Milliseconds from then to the last search; 0 if there was none.
     pub searched: AtomicU64,
+    pub pace: Pace,
 }
 
 impl Index {
@@ -165,7 +167,13 @@ impl Index {
         self.find(&self.view(), query, k, ef)
     }
 
-    /// Searches for many on the current rayon pool, all in the same view.
+    /// Whether a search is likely to be over in a moment.
+    pub fn is_quick(&self, query: &Query) -> bool {
+        Pace::is_plain(query) && self.pace.is_quick()
+    }
+
+    /// Searches for many on the current rayon pool, all in the same view; for one on
+    /// this thread.
     pub fn search_many(&self, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
         if queries.len() > MAX_QUERIES {
             return Err(Error::invalid(format!(
@@ -189,9 +197,12 @@ impl Index {
             )));
         }
         let view = self.view();
-        let found = queries.par_iter().zip(bounds);
-        let found = found.map(|(query, (k, ef))| self.find(&view, query, k, ef));
-        let found = found.collect::<Result<Vec<_>>>()?;
+        let find = |(query, (k, ef))| self.find(&view, query, k, ef);
+        let found: Result<Vec<_>> = match queries.len() {
+            1 => queries.iter().zip(bounds).map(find).collect(),
+            _ => queries.par_iter().zip(bounds).map(find).collect(),
+        };
+        let found = found?;
         let components: usize = found
             .iter()
             .flatten()
@@ -230,7 +241,8 @@ impl Index {
     }
 
     fn find(&self, view: &View, query: &Query, k: usize, ef: usize) -> Result<Vec<Hit>> {
-        let now = self.opened.elapsed().as_millis() as u64;
+        let began = self.opened.elapsed();
+        let now = began.as_millis() as u64;
         self.searched.store(now.max(1), Ordering::Relaxed);
         let distance = self.spec.space.distance;
         let probe = Probe::new(distance, &query.vector, k, ef, view.seq);
@@ -246,6 +258,9 @@ impl Index {
             a.0.total_cmp(&b.0).then_with(ids)
         });
         found.truncate(k);
+        if Pace::is_plain(query) {
+            self.pace.note(self.opened.elapsed().saturating_sub(began));
+        }
         if query.with_vectors {
             self.check_components(found.len() * self.spec.space.dimension)?;
         }

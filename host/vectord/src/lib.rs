@@ -31,6 +31,7 @@ mod log;
 mod manifest;
 mod mapping;
 mod matching;
+mod pace;
 mod quantizer;
 mod record;
 mod recover;

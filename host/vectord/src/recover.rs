@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::index::{Index, View};
 use crate::log::{self, Log};
 use crate::manifest::Manifest;
+use crate::pace::Pace;
 use crate::segment::Segment;
 use crate::segment_file;
 use crate::service::Config;
@@ -88,6 +89,7 @@ impl Index {
             built: Mutex::default(),
             opened: started,
             searched: AtomicU64::new(0),
+            pace: Pace::default(),
             view: RwLock::new(Arc::new(View {
                 seq: manifest.applied,
                 segments,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, Float64Array};
 use datafusion::common::ScalarValue;
 use datafusion::common::utils::SingleRowListArrayBuilder;
-use lakehouse_sdk::http::{Problem, Request};
+use lakehouse_sdk::http::{Problem, Request, parse_json};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -45,6 +45,10 @@ struct Body {
 impl Query {
     /// Reads it from JSON or from plain text.
     ///
+    /// `application/x-www-form-urlencoded` is what `curl -d` says of a body unless
+    /// told otherwise. No form is wanted here, so it is read as what it is: JSON
+    /// where it begins with a brace, as no SQL does, else SQL.
+    ///
     /// # Errors
     /// 415 for other media types, 413 over 16 MiB, 400 for what is not as it
     /// should be.
@@ -55,37 +59,48 @@ impl Query {
             .unwrap_or("text/plain")
             .to_ascii_lowercase();
         match media.as_str() {
-            "application/json" => {
-                let body: Body = request.read_json(LIMIT)?;
-                let params = body
-                    .params
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, value)| parameter(index, value))
-                    .collect::<Result<_, _>>()?;
-                Ok(Self {
-                    sql: body.sql,
-                    params: Params(params),
-                })
-            }
-            "text/plain" | "application/sql" => {
+            "application/json" => Self::from_json(&request.read_body(LIMIT)?),
+            "text/plain" | "application/sql" => Self::from_text(request.read_body(LIMIT)?),
+            "application/x-www-form-urlencoded" => {
                 let body = request.read_body(LIMIT)?;
-                let sql = String::from_utf8(body).map_err(|error| {
-                    Problem::bad_request(format!(
-                        "the SQL text is not UTF-8 at byte {}",
-                        error.utf8_error().valid_up_to()
-                    ))
-                })?;
-                Ok(Self {
-                    sql,
-                    params: Params::default(),
-                })
+                if body.trim_ascii_start().starts_with(b"{") {
+                    Self::from_json(&body)
+                } else {
+                    Self::from_text(body)
+                }
             }
             other => Err(Problem::new(
                 415,
                 format!("the content type {other:?} is neither application/json nor text/plain"),
             )),
         }
+    }
+
+    fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        let body: Body = parse_json(body)?;
+        let params = body
+            .params
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| parameter(index, value))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            sql: body.sql,
+            params: Params(params),
+        })
+    }
+
+    fn from_text(body: Vec<u8>) -> Result<Self, Problem> {
+        let sql = String::from_utf8(body).map_err(|error| {
+            Problem::bad_request(format!(
+                "the SQL text is not UTF-8 at byte {}",
+                error.utf8_error().valid_up_to()
+            ))
+        })?;
+        Ok(Self {
+            sql,
+            params: Params::default(),
+        })
     }
 }
 

@@ -104,9 +104,12 @@ async fn a_full_disk_is_said_so_and_nothing_has_changed() {
     load(&server, "table=t&format=csv", "id,text\n0,x\n").await;
     let before = files(&server.store_dir());
     let body = bytes::Bytes::from(csv(96));
-    for format in ["csv", "parquet"] {
+    // What comes as Parquet is kept as it is first. It has no more than the host reads
+    // on after its answer: a client that cannot send on may not look for one.
+    for (format, megabytes) in [("csv", 96), ("parquet", 48)] {
         let query = format!("table=t&format={format}");
-        expect_problem(crate::post(&server, &query, body.clone()).await, 507).await;
+        let body = body.slice(..body.len().min(megabytes << 20));
+        expect_problem(crate::post(&server, &query, body).await, 507).await;
         settles(&server, &before).await;
     }
     assert_eq!(rows(&server, "t").await, Some(1));

@@ -39,7 +39,8 @@ async fn every_line_of_a_request_has_its_id() {
     }
     expect_status(server.get("/v1/probe/say").send().await.unwrap(), 204).await;
 
-    let lines = lines(&server, "upstream cannot be reached").await;
+    // The last line that is looked for.
+    let lines = lines(&server, "\"path\":\"/v1/storage/get/a\"").await;
     for (message, id) in [
         ("said to standard output", "first"),
         ("said to standard error", "first"),

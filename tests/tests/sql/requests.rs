@@ -21,6 +21,28 @@ async fn a_statement_comes_as_json_or_as_text() {
     assert_eq!(expect_json(answer, 200).await["rows"], json!([[2]]));
 }
 
+/// `curl -d` calls every body a form.
+#[tokio::test]
+async fn a_statement_called_a_form_is_still_a_statement() {
+    let server = server().await;
+    let send = |body: &'static str| {
+        let form = server
+            .post("/v1/sql")
+            .header("content-type", "application/x-www-form-urlencoded");
+        form.body(body).send()
+    };
+    for (body, rows) in [
+        ("SELECT '%41+b' AS x", json!([["%41+b"]])),
+        ("\n {\"sql\": \"SELECT $1\", \"params\": [3]}", json!([[3]])),
+    ] {
+        let answer = expect_json(send(body).await.unwrap(), 200).await;
+        assert_eq!(answer["rows"], rows, "{body}");
+    }
+    for body in ["", "sql=SELECT+1", "{\"sql\": }"] {
+        expect_problem(send(body).await.unwrap(), 400).await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_a_statement_is_refused() {
     let server = server().await;
@@ -35,7 +57,7 @@ async fn what_is_not_a_statement_is_refused() {
 
     let form = server
         .post("/v1/sql")
-        .header("content-type", "application/x-www-form-urlencoded")
+        .header("content-type", "multipart/form-data")
         .body("SELECT 1");
     expect_problem(form.send().await.unwrap(), 415).await;
 

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::build;
 use crate::clients;
 use crate::command;
-use crate::paths::Paths;
+use crate::paths::{Paths, Profile};
 use crate::setup::apt_install;
 
 /// What carries the weights that sentences are embedded with.
@@ -113,13 +113,13 @@ pub fn http(paths: &Paths, args: HttpArgs) -> Result<()> {
     if !command::exists("wrk") {
         apt_install(&["wrk"])?;
     }
-    build::host(paths)?;
+    build::host(paths, Profile::Dist)?;
     let none = paths.tools().join("no-plugins");
     fs::create_dir_all(&none)?;
     command::run(
         Command::new(peers(paths)?)
             .arg(paths.root.join("bench/vectors_http.py"))
-            .arg(paths.binary())
+            .arg(paths.binary(Profile::Dist))
             .arg(none)
             .arg(measure(paths)?)
             .arg(paths.tools().join("bench-data"))
@@ -142,8 +142,11 @@ fn measure(paths: &Paths) -> Result<PathBuf> {
         command::cargo()
             .current_dir(&paths.root)
             .env("CARGO_TARGET_DIR", &paths.target)
-            .args(["build", "--release", "--workspace", "--exclude", "xtask"])
+            .args(["build", "--profile", Profile::Dist.name()])
+            .args(["--workspace", "--exclude", "xtask"])
             .args(["--example", "measure"]),
     )?;
-    Ok(paths.target.join("release/examples/measure"))
+    Ok(paths
+        .binary(Profile::Dist)
+        .with_file_name("examples/measure"))
 }

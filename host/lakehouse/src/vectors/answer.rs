@@ -56,6 +56,11 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 
+    /// A call that panicked.
+    pub fn failed() -> Self {
+        Self::internal("the call failed; see the log")
+    }
+
     /// The same, with more to say.
     pub fn and(mut self, more: impl fmt::Display) -> Self {
         self.detail = format!("{}; {more}", self.detail);

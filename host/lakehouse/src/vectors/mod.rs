@@ -1,7 +1,7 @@
 //! The routes of the vector service, `/v1/vectors/...`.
 //!
 //! Parsing, computing and waiting for the disk happen off the async threads,
-//! a bounded number of them at once.
+//! a bounded number of them at once; but for searches that are over in a moment.
 
 mod answer;
 mod arrow;
@@ -34,6 +34,9 @@ use crate::gateway::Sql;
 use crate::host::Host;
 
 type Answer = Result<Response, Failure>;
+
+/// Bytes of a search that is read where it comes in.
+const SHORT: usize = 64 << 10;
 
 /// The routes, each a full path.
 pub fn router(host: &Host, sql: Sql) -> Router {
@@ -121,10 +124,21 @@ async fn search(
 ) -> Answer {
     let uri = request.uri().clone();
     let (media, body) = input::any_body(request).await?;
+    let short = media == Media::Json && body.len() <= SHORT;
+    let searched = short.then(|| input::search(&body)).transpose()?;
+    // To hand a search to another thread and its answer back takes longer than most
+    // searches do.
+    if let Some(searched) = &searched {
+        let now = work.now(|service| service.search_now(&name, &searched.queries));
+        if let Some(found) = now? {
+            return answer::found(media, searched, &found?);
+        }
+    }
     let run = move |service: &Service| {
-        let searched = match media {
-            Media::Json => input::search(&body)?,
-            Media::Arrow => input::arrow_search(&uri, body)?,
+        let searched = match (searched, media) {
+            (Some(searched), _) => searched,
+            (None, Media::Json) => input::search(&body)?,
+            (None, Media::Arrow) => input::arrow_search(&uri, body)?,
         };
         let found = service.search_many(&name, &searched.queries)?;
         answer::found(media, &searched, &found)

@@ -1,5 +1,6 @@
-//! Running calls of the service off the async threads.
+//! Running calls of the service, most of them off the async threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,9 +51,12 @@ impl Work {
             // The client may have gone.
             let _ = answer.send(result);
         });
-        answered
-            .await
-            .unwrap_or_else(|_| Err(Failure::internal("the call failed; see the log")))
+        answered.await.unwrap_or_else(|_| Err(Failure::failed()))
+    }
+
+    /// Makes a call that is over in a moment, here.
+    pub fn now<R>(&self, call: impl FnOnce(&Service) -> R) -> Result<R, Failure> {
+        catch_unwind(AssertUnwindSafe(|| call(&self.service))).map_err(|_| Failure::failed())
     }
 
     /// Runs a call that waits for the disk.

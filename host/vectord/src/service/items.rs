@@ -66,6 +66,18 @@ impl Service {
         self.searchers.install(|| index.search_many(queries))
     }
 
+    /// Searches for one on this thread, if going by the last searches of its kind that
+    /// is likely to be over in a moment (a millisecond); none if it is not, and
+    /// [`Service::search_many`] should be asked where there is time.
+    ///
+    /// # Errors
+    /// Those of [`Service::search_many`].
+    pub fn search_now(&self, index: &str, queries: &[Query]) -> Option<Result<Vec<Vec<Hit>>>> {
+        let [query] = queries else { return None };
+        let index = self.index(index).ok()?;
+        index.is_quick(query).then(|| index.search_many(queries))
+    }
+
     /// Runs a job on one of the threads that search, of which there are as
     /// many as processors. A job that panics ends there, and is logged.
     pub fn spawn(&self, job: impl FnOnce() + Send + 'static) {

@@ -9,7 +9,7 @@ mod response;
 pub use body::{BodyReader, BodyStream, BodyWriter};
 pub use panic::OnPanic;
 pub use problem::Problem;
-pub use request::Request;
+pub use request::{Request, parse_json};
 pub use response::Response;
 
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};

@@ -128,18 +128,24 @@ impl Request {
         &mut self,
         limit: usize,
     ) -> Result<T, Problem> {
-        let body = self.read_body(limit)?;
-        serde_json::from_slice(&body).map_err(|error| {
-            let problem =
-                Problem::bad_request(format!("the body is not the JSON expected: {error}"));
-            if error.line() == 0 {
-                return problem;
-            }
-            problem
-                .with("line", error.line())
-                .with("column", error.column())
-        })
+        parse_json(&self.read_body(limit)?)
     }
+}
+
+/// A body as JSON.
+///
+/// # Errors
+/// 400 with line and column if it is not such JSON.
+pub fn parse_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let problem = Problem::bad_request(format!("the body is not the JSON expected: {error}"));
+        if error.line() == 0 {
+            return problem;
+        }
+        problem
+            .with("line", error.line())
+            .with("column", error.column())
+    })
 }
 
 fn too_long(limit: usize) -> Problem {
