@@ -50,8 +50,8 @@ enum What {
     },
     /// Requests a second of a plugin, beside a native route and `wasmtime serve`.
     Http {
-        /// Seconds of load for each.
-        #[arg(long, default_value = "10")]
+        /// Seconds of load for each in every round.
+        #[arg(long, default_value = "3")]
         seconds: String,
     },
     /// Swaps under load, and how long a dropped file takes to answer.
