@@ -16,6 +16,8 @@ use crate::walk::Scratch;
 /// Rows given beyond those wanted: single precision ranks them, double
 /// precision decides.
 const SLACK: usize = 4;
+/// Of so many candidates found by codes one at least is ranked exactly.
+const RANKED: usize = 8;
 /// Rows scored at once in a scan.
 const CHUNK: usize = 256;
 /// Rows of matches scored at once: few enough to be asked for ahead.
@@ -146,9 +148,12 @@ impl Segment {
     }
 
     /// Candidates that a search of the graph keeps at least.
+    ///
+    /// Codes rank only so well: with few candidates a wider search would not find more
+    /// in the end, and to rank one exactly is little beside finding it.
     fn wanted(sealed: &Sealed, probe: &Probe<'_>) -> usize {
         match &sealed.coded {
-            Some(_) => probe.k + probe.k / 2 + 2 * SLACK,
+            Some(_) => (probe.k + probe.k / 2 + 2 * SLACK).max(probe.ef / RANKED),
             None => probe.k + SLACK,
         }
     }
