@@ -4,8 +4,8 @@ usage: hello.py BINARY HELLO WASMTIME SECONDS
 
 The same component, the same load (wrk, 1 thread, 16 connections) on the same
 machine, in turns and in several rounds, whose medians count: what else the processors
-do is not the same from one second to the next. The bars: 1.2 times the peer's requests a second, with fresh
-instances and with reuse, and with reuse half of the native route's.
+do is not the same from one second to the next. The bars: 1.2 times the peer's requests
+a second, with fresh instances and with reuse, and with reuse half of the native route's.
 """
 
 import pathlib

@@ -28,7 +28,13 @@ pub fn all(paths: &Paths, profile: Profile) -> Result<Toolchain> {
 
 /// The host alone.
 pub fn host(paths: &Paths, profile: Profile) -> Result<()> {
-    println!("Building the host");
+    match profile {
+        Profile::Release => println!("Building the host"),
+        Profile::Dist => println!(
+            "Building the host (about 20 minutes the first time; the last step, which optimises \
+             it as a whole, takes 7 of them)"
+        ),
+    }
     command::run(
         command::cargo()
             .current_dir(&paths.root)

@@ -54,9 +54,14 @@ impl Paths {
         self.root.join("plugins")
     }
 
+    /// What cargo built with a profile.
+    pub fn built(&self, profile: Profile) -> PathBuf {
+        self.target.join(profile.name())
+    }
+
     /// The `lakehouse` binary of a profile.
     pub fn binary(&self, profile: Profile) -> PathBuf {
-        self.target.join(profile.name()).join("lakehouse")
+        self.built(profile).join("lakehouse")
     }
 
     /// Downloaded and generated things that no build step makes.

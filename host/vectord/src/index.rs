@@ -96,6 +96,7 @@ pub(crate) struct Index {
     pub opened: Instant,
     /// Milliseconds from then to the last search; 0 if there was none.
     pub searched: AtomicU64,
+    /// How long its searches take.
     pub pace: Pace,
 }
 

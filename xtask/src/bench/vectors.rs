@@ -146,7 +146,5 @@ fn measure(paths: &Paths) -> Result<PathBuf> {
             .args(["--workspace", "--exclude", "xtask"])
             .args(["--example", "measure"]),
     )?;
-    Ok(paths
-        .binary(Profile::Dist)
-        .with_file_name("examples/measure"))
+    Ok(paths.built(Profile::Dist).join("examples/measure"))
 }
