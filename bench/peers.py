@@ -20,7 +20,12 @@ EF_CONSTRUCTION = 200
 # Processors that this may run on.
 THREADS = len(os.sched_getaffinity(0))
 # How ours is built.
-OURS = {"lakehouse": ("none", "own"), "lakehouse int8": ("int8", "own"), "hnsw_rs": ("none", "hnsw-rs")}
+OURS = {
+    "lakehouse": ("none", "own"),
+    "lakehouse f16": ("f16", "own"),
+    "lakehouse int8": ("int8", "own"),
+    "hnsw_rs": ("none", "hnsw-rs"),
+}
 
 
 def timed(run):

@@ -5,9 +5,10 @@ usage: vectors.py MEASURE CACHE PLOTS RUNS ONLY FILTERED FORM:ROWSxDIMENSION:DIS
 All build an HNSW graph of the same vectors with M 16 and efConstruction 200 on all
 processors, and search the 10 nearest of 1,000 queries; recall is against exact search.
 Ours goes through the whole service: building includes the log, flushed at each call, and
-the files. ONLY names contestants with commas between them: `lakehouse`, `lakehouse int8`,
-`hnsw_rs` (our service with that engine), `hnswlib`, `usearch`, `faiss`. FILTERED (yes or
-no) says whether searches among 1%, 10% and 50% of the vectors are measured too.
+the files. ONLY names contestants with commas between them: `lakehouse`, `lakehouse f16`,
+`lakehouse int8`, `hnsw_rs` (our service with that engine), `hnswlib`, `usearch`, `faiss`.
+FILTERED (yes or no) says whether searches among 1%, 10% and 50% of the vectors are
+measured too.
 
 The contestants search in turns, and what one thread does is measured by the processor's
 time, so that what else the machine does matters less; the best of RUNS counts.

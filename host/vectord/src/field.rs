@@ -1,7 +1,11 @@
 //! How rows compare: with a query, and with each other while a graph is built.
 
-use crate::kernel::{FLOATS, Level, prefetch};
+use crate::kernel::{FLOATS, Level, Number, prefetch};
 use crate::quantizer::{CodeQuery, Quantizer};
+use crate::validate::MAX_NORM;
+
+/// Bytes of a row asked for ahead; the processor itself fetches what follows.
+const AHEAD: usize = 1024;
 
 /// Rows that can be scored against a probe; a lower score is nearer.
 pub(crate) trait Field: Sync {
@@ -10,6 +14,9 @@ pub(crate) trait Field: Sync {
 
     /// How many rows there are.
     fn rows(&self) -> usize;
+
+    /// A probe of a query, of unit length under angles.
+    fn query(&self, vector: &[f32]) -> Self::Probe;
 
     /// Points a probe at a row. Scores are then not negative but for rounding,
     /// the same from either side, and comparable between probes.
@@ -22,13 +29,23 @@ pub(crate) trait Field: Sync {
     fn prefetch(&self, row: u32);
 }
 
+/// Work that any field will do for.
+pub(crate) trait OnField {
+    type Output;
+
+    /// Does it.
+    fn run<F: Field>(self, field: &F) -> Self::Output;
+}
+
 /// Rows of floats, zeros at the end of each up to a multiple of [`FLOATS`].
 #[derive(Debug)]
-pub(crate) struct Floats<'a> {
+pub(crate) struct Floats<'a, T = f32> {
     level: Level,
-    matrix: &'a [f32],
+    matrix: &'a [T],
     stride: usize,
     form: Form<'a>,
+    /// How many times what they stand for the rows are.
+    scale: f32,
 }
 
 /// How a row's score follows from its products with the probe.
@@ -60,24 +77,31 @@ pub(crate) fn stride(dimension: usize) -> usize {
     dimension.next_multiple_of(FLOATS)
 }
 
-impl<'a> Floats<'a> {
-    fn new(matrix: &'a [f32], stride: usize, form: Form<'a>) -> Self {
+impl<'a, T: Number> Floats<'a, T> {
+    fn new(matrix: &'a [T], stride: usize, form: Form<'a>) -> Self {
         Self {
             level: Level::best(),
             matrix,
             stride,
             form,
+            scale: 1.0,
         }
     }
 
+    /// Of rows that are so many times what they stand for. Scores are then
+    /// of that scale too.
+    pub fn of_scale(self, scale: f32) -> Self {
+        Self { scale, ..self }
+    }
+
     /// By squared Euclidean distance.
-    pub fn squares(matrix: &'a [f32], stride: usize) -> Self {
+    pub fn squares(matrix: &'a [T], stride: usize) -> Self {
         Self::new(matrix, stride, Form::Squares)
     }
 
     /// By the angle; `scales` are one over the rows' lengths, empty if all of
     /// them are one.
-    pub fn angles(matrix: &'a [f32], stride: usize, scales: &'a [f32]) -> Self {
+    pub fn angles(matrix: &'a [T], stride: usize, scales: &'a [f32]) -> Self {
         let form = match scales {
             [] => Form::Unit,
             _ => Form::Scaled(scales),
@@ -86,24 +110,34 @@ impl<'a> Floats<'a> {
     }
 
     /// By the inner product.
-    pub fn products(matrix: &'a [f32], stride: usize) -> Self {
+    pub fn products(matrix: &'a [T], stride: usize) -> Self {
         Self::new(matrix, stride, Form::Unit)
     }
 
     /// By the inner product, comparable between rows.
-    pub fn sphere(matrix: &'a [f32], stride: usize, missing: &'a [f32], square: f32) -> Self {
+    pub fn sphere(matrix: &'a [T], stride: usize, missing: &'a [f32], square: f32) -> Self {
         Self::new(matrix, stride, Form::Sphere { missing, square })
     }
 
-    fn row(&self, row: u32) -> &'a [f32] {
+    fn row(&self, row: u32) -> &'a [T] {
         let start = row as usize * self.stride;
         &self.matrix[start..start + self.stride]
     }
+}
 
-    /// A probe of a query, of unit length under angles.
-    pub fn query(&self, vector: &[f32]) -> FloatProbe {
+impl<T: Number> Field for Floats<'_, T> {
+    type Probe = FloatProbe;
+
+    fn rows(&self) -> usize {
+        self.matrix.len() / self.stride
+    }
+
+    fn query(&self, vector: &[f32]) -> FloatProbe {
+        /// As far as vectors go: squares of more would not be finite.
+        const FAR: f32 = MAX_NORM as f32;
         let mut values = Vec::with_capacity(self.stride);
-        values.extend_from_slice(vector);
+        let scaled = vector.iter().map(|value| value * self.scale);
+        values.extend(scaled.map(|value| value.clamp(-FAR, FAR)));
         values.resize(self.stride, 0.0);
         FloatProbe {
             values,
@@ -111,23 +145,16 @@ impl<'a> Floats<'a> {
             missing: 0.0,
         }
     }
-}
-
-impl Field for Floats<'_> {
-    type Probe = FloatProbe;
-
-    fn rows(&self) -> usize {
-        self.matrix.len() / self.stride
-    }
 
     fn aim(&self, row: u32, probe: &mut FloatProbe) {
         probe.values.clear();
-        probe.values.extend_from_slice(self.row(row));
+        let values = self.row(row).iter();
+        probe.values.extend(values.map(|value| value.widened()));
         probe.missing = 0.0;
         probe.constant = 0.0;
         match &self.form {
             Form::Squares => {}
-            Form::Unit => probe.constant = 1.0,
+            Form::Unit => probe.constant = self.scale * self.scale,
             Form::Scaled(scales) => {
                 probe.constant = 1.0;
                 let scale = scales[row as usize];
@@ -143,10 +170,10 @@ impl Field for Floats<'_> {
     #[inline]
     fn scores(&self, probe: &FloatProbe, rows: &[u32], out: &mut [f32]) {
         if let Form::Squares = self.form {
-            self.level.squares(&probe.values, self.matrix, rows, out);
+            T::squares(self.level, &probe.values, self.matrix, rows, out);
             return;
         }
-        self.level.dots(&probe.values, self.matrix, rows, out);
+        T::dots(self.level, &probe.values, self.matrix, rows, out);
         match &self.form {
             Form::Squares | Form::Unit => {
                 for out in out {
@@ -169,10 +196,8 @@ impl Field for Floats<'_> {
 
     #[inline]
     fn prefetch(&self, row: u32) {
-        /// Floats asked for ahead; the processor itself fetches what follows.
-        const AHEAD: usize = 256;
         let values = self.row(row);
-        prefetch(&values[..values.len().min(AHEAD)]);
+        prefetch(&values[..values.len().min(AHEAD / size_of::<T>())]);
         if let Form::Scaled(scales) = &self.form {
             prefetch(std::slice::from_ref(&scales[row as usize]));
         }
@@ -227,9 +252,16 @@ impl<'a> Codes<'a> {
         let start = row as usize * self.quantizer.stride();
         &self.codes[start..start + self.quantizer.stride()]
     }
+}
 
-    /// A probe of a query, of unit length under angles.
-    pub fn query(&self, vector: &[f32]) -> CodeProbe {
+impl Field for Codes<'_> {
+    type Probe = CodeProbe;
+
+    fn rows(&self) -> usize {
+        self.codes.len() / self.quantizer.stride()
+    }
+
+    fn query(&self, vector: &[f32]) -> CodeProbe {
         let mut probe = CodeProbe::default();
         match self.form {
             CodeForm::Squares => {
@@ -243,14 +275,6 @@ impl<'a> Codes<'a> {
             }
         }
         probe
-    }
-}
-
-impl Field for Codes<'_> {
-    type Probe = CodeProbe;
-
-    fn rows(&self) -> usize {
-        self.codes.len() / self.quantizer.stride()
     }
 
     fn aim(&self, row: u32, probe: &mut CodeProbe) {
@@ -298,8 +322,6 @@ impl Field for Codes<'_> {
 
     #[inline]
     fn prefetch(&self, row: u32) {
-        /// Codes asked for ahead; the processor itself fetches what follows.
-        const AHEAD: usize = 1024;
         let codes = self.row(row);
         prefetch(&codes[..codes.len().min(AHEAD)]);
         if let Some(bias) = self.bias.get(row as usize) {

@@ -25,6 +25,7 @@ mod field;
 mod filter;
 mod gathered;
 mod graph;
+mod halves;
 mod index;
 mod kernel;
 mod log;

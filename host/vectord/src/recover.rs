@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
+use half::f16;
 use parking_lot::{Mutex, RwLock};
 
 use crate::budget::{Budget, Held};
@@ -19,7 +20,7 @@ use crate::pace::Pace;
 use crate::segment::Segment;
 use crate::segment_file;
 use crate::service::Config;
-use crate::types::Recovery;
+use crate::types::{Quantization, Recovery};
 use crate::validate::Spec;
 use crate::worker::Worker;
 
@@ -245,7 +246,12 @@ fn merge_rows(spec: &Spec, bound: u64) -> usize {
     /// Bytes that a node takes beside its links and codes.
     const NODE: usize = 64;
     let links = 2 * spec.m + 2;
-    let row = spec.space.dimension + links * 4 + NODE;
+    // Codes link the graph in any case.
+    let component = match spec.quantization {
+        Quantization::None | Quantization::Int8 => 1,
+        Quantization::F16 => 1 + size_of::<f16>(),
+    };
+    let row = spec.space.dimension * component + links * 4 + NODE;
     let rows = bound.min(MOST) / PART / row as u64;
     usize::try_from(rows).unwrap_or(usize::MAX)
 }

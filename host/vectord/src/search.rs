@@ -5,11 +5,12 @@ use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use crate::field::{CodeForm, Codes, Field, Floats, stride};
+use crate::field::{Field, OnField};
 use crate::filter::Filter;
+use crate::graph::Graph;
 use crate::kernel;
 use crate::matching::Matching;
-use crate::segment::{Coded, Sealed, Segment};
+use crate::segment::{Sealed, Segment, Short};
 use crate::types::Distance;
 use crate::walk::Scratch;
 
@@ -104,17 +105,6 @@ impl Sealed {
 }
 
 impl Segment {
-    /// The rows as what ranks them sees them.
-    fn floats(&self) -> Floats<'_> {
-        let stride = stride(self.space.dimension);
-        let matrix: &[f32] = &self.rows.vectors;
-        match self.space.distance {
-            Distance::L2 => Floats::squares(matrix, stride),
-            Distance::Cosine => Floats::angles(matrix, stride, &self.rows.scales),
-            Distance::Dot => Floats::products(matrix, stride),
-        }
-    }
-
     /// Live rows that the filter takes, among them the nearest `k` if there
     /// are as many: by the graph where there is one and it yields enough,
     /// else exactly. The caller ranks them.
@@ -152,8 +142,12 @@ impl Segment {
     /// Codes rank only so well: with few candidates a wider search would not find more
     /// in the end, and to rank one exactly is little beside finding it.
     fn wanted(sealed: &Sealed, probe: &Probe<'_>) -> usize {
-        match &sealed.coded {
-            Some(_) => (probe.k + probe.k / 2 + 2 * SLACK).max(probe.ef / RANKED),
+        match &sealed.short {
+            Some(Short::Codes(_)) => {
+                let more = probe.k + probe.k / 2 + 2 * SLACK;
+                more.max(probe.ef / RANKED)
+            }
+            Some(Short::Halves(_)) => probe.k + probe.k / 8 + 2 * SLACK,
             None => probe.k + SLACK,
         }
     }
@@ -185,18 +179,15 @@ impl Segment {
         }
         let live = |row: usize| dead == 0 || self.live_at(row, probe.seq);
         SCRATCH.with_borrow_mut(|scratch| {
-            match &sealed.coded {
-                Some(coded) => {
-                    let codes = self.codes(coded);
-                    let query = codes.query(&probe.vector);
-                    sealed.graph.search(&codes, &query, width, scratch);
-                }
-                None => {
-                    let floats = self.floats();
-                    let query = floats.query(&probe.vector);
-                    sealed.graph.search(&floats, &query, width, scratch);
-                }
-            }
+            self.with_field(
+                sealed,
+                Walk {
+                    graph: &sealed.graph,
+                    vector: &probe.vector,
+                    width,
+                    scratch,
+                },
+            );
             sealed.rows_of(scratch, wanted, live)
         })
     }
@@ -216,33 +207,17 @@ impl Segment {
         // A node counts if any of the rows that share its vector does.
         let accept = |node: u32| !sealed.each_row(node, |row| !takes(row));
         SCRATCH.with_borrow_mut(|scratch| {
-            let done = match &sealed.coded {
-                Some(coded) => {
-                    let codes = self.codes(coded);
-                    let query = codes.query(&probe.vector);
-                    let graph = &sealed.graph;
-                    graph.search_accepted(&codes, &query, width, most, accept, scratch)
-                }
-                None => {
-                    let floats = self.floats();
-                    let query = floats.query(&probe.vector);
-                    let graph = &sealed.graph;
-                    graph.search_accepted(&floats, &query, width, most, accept, scratch)
-                }
+            let walk = Walk {
+                graph: &sealed.graph,
+                vector: &probe.vector,
+                width,
+                scratch,
             };
-            match done {
+            match self.with_field(sealed, WalkTo { walk, accept, most }) {
                 true => sealed.rows_of(scratch, wanted, takes),
                 false => Vec::new(),
             }
         })
-    }
-
-    fn codes<'a>(&self, coded: &'a Coded) -> Codes<'a> {
-        let form = match self.space.distance {
-            Distance::L2 => CodeForm::Squares,
-            Distance::Cosine | Distance::Dot => CodeForm::Products,
-        };
-        Codes::new(&coded.quantizer, &coded.codes, &coded.bias, form)
     }
 
     /// Searches by looking at every row.
@@ -316,6 +291,41 @@ impl Segment {
                 });
             }
         }
+    }
+}
+
+/// A walk along a graph, which leaves what it found in `scratch`.
+struct Walk<'a> {
+    graph: &'a Graph,
+    vector: &'a [f32],
+    width: usize,
+    scratch: &'a mut Scratch,
+}
+
+impl OnField for Walk<'_> {
+    type Output = ();
+
+    fn run<F: Field>(self, field: &F) {
+        let query = field.query(self.vector);
+        self.graph.search(field, &query, self.width, self.scratch);
+    }
+}
+
+/// The same to nodes that are accepted; whether scoring `most` sufficed.
+struct WalkTo<'a, A> {
+    walk: Walk<'a>,
+    accept: A,
+    most: usize,
+}
+
+impl<A: Fn(u32) -> bool> OnField for WalkTo<'_, A> {
+    type Output = bool;
+
+    fn run<F: Field>(self, field: &F) -> bool {
+        let Self { walk, accept, most } = self;
+        let query = field.query(walk.vector);
+        let graph = walk.graph;
+        graph.search_accepted(field, &query, walk.width, most, accept, walk.scratch)
     }
 }
 

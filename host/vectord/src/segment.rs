@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::attributes::Attributes;
 use crate::column::Column;
+use crate::field::{CodeForm, Codes, Floats, OnField, stride};
 use crate::graph::Graph;
+use crate::halves::Halves;
 use crate::quantizer::Quantizer;
 use crate::rows::Rows;
+use crate::types::Distance;
 use crate::validate::Space;
 
 /// Sequence number of a death that has not happened.
@@ -45,10 +48,17 @@ pub(crate) struct Sealed {
     pub graph: Graph,
     /// For each row after the nodes, the node whose vector it shares; rising.
     pub twins: Column<u32>,
-    /// The nodes' vectors as codes.
-    pub coded: Option<Coded>,
+    /// The nodes' vectors in a shorter form, to be searched by.
+    pub short: Option<Short>,
     /// Whether the graph was built in haste: it is to be built anew.
     pub hasty: bool,
+}
+
+/// Rows in fewer bits than they came in.
+#[derive(Debug)]
+pub(crate) enum Short {
+    Codes(Coded),
+    Halves(Halves),
 }
 
 /// Rows in 8 bits a component.
@@ -58,6 +68,17 @@ pub(crate) struct Coded {
     pub codes: Column<i8>,
     /// See [`Codes`].
     pub bias: Column<f32>,
+}
+
+impl Coded {
+    /// What searches them.
+    pub fn field(&self, distance: Distance) -> Codes<'_> {
+        let form = match distance {
+            Distance::L2 => CodeForm::Squares,
+            Distance::Cosine | Distance::Dot => CodeForm::Products,
+        };
+        Codes::new(&self.quantizer, &self.codes, &self.bias, form)
+    }
 }
 
 impl Sealed {
@@ -102,6 +123,30 @@ impl Segment {
 
     pub fn vector(&self, row: usize) -> &[f32] {
         self.rows.vector(self.space, row)
+    }
+
+    /// The rows as what ranks them sees them.
+    pub fn floats(&self) -> Floats<'_> {
+        let stride = stride(self.space.dimension);
+        let matrix: &[f32] = &self.rows.vectors;
+        match self.space.distance {
+            Distance::L2 => Floats::squares(matrix, stride),
+            Distance::Cosine => Floats::angles(matrix, stride, &self.rows.scales),
+            Distance::Dot => Floats::products(matrix, stride),
+        }
+    }
+
+    /// Does some work on the nodes, in the form in which they are searched.
+    pub fn with_field<W: OnField>(&self, sealed: &Sealed, work: W) -> W::Output {
+        let Space {
+            dimension,
+            distance,
+        } = self.space;
+        match &sealed.short {
+            Some(Short::Codes(coded)) => work.run(&coded.field(distance)),
+            Some(Short::Halves(halves)) => work.run(&halves.floats(distance, stride(dimension))),
+            None => work.run(&self.floats()),
+        }
     }
 
     /// When the row died, [`ALIVE`] if it did not.

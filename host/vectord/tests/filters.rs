@@ -180,3 +180,8 @@ fn plain() {
 fn int8() {
     run(Quantization::Int8);
 }
+
+#[test]
+fn f16() {
+    run(Quantization::F16);
+}

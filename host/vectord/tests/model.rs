@@ -314,10 +314,10 @@ proptest! {
     #[test]
     fn sealed_rows_answer_right(calls in calls(), seal_rows in 2_usize..40) {
         for distance in [Distance::Cosine, Distance::L2, Distance::Dot] {
-            let quantization = if seal_rows % 2 == 0 {
-                Quantization::None
-            } else {
-                Quantization::Int8
+            let quantization = match seal_rows % 3 {
+                0 => Quantization::None,
+                1 => Quantization::Int8,
+                _ => Quantization::F16,
             };
             run(calls.clone(), distance, quantization, seal_rows);
         }

@@ -151,18 +151,21 @@ fn run(distance: Distance, engine: Engine, quantization: Quantization) {
 fn cosine() {
     run(Distance::Cosine, Engine::Own, Quantization::None);
     run(Distance::Cosine, Engine::Own, Quantization::Int8);
+    run(Distance::Cosine, Engine::Own, Quantization::F16);
 }
 
 #[test]
 fn l2() {
     run(Distance::L2, Engine::Own, Quantization::None);
     run(Distance::L2, Engine::Own, Quantization::Int8);
+    run(Distance::L2, Engine::Own, Quantization::F16);
 }
 
 #[test]
 fn dot() {
     run(Distance::Dot, Engine::Own, Quantization::None);
     run(Distance::Dot, Engine::Own, Quantization::Int8);
+    run(Distance::Dot, Engine::Own, Quantization::F16);
 }
 
 /// What our own engine is held against does as well by the same rules.

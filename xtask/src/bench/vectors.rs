@@ -40,7 +40,7 @@ pub struct Args {
     /// Who takes part, with commas between.
     #[arg(
         long,
-        default_value = "lakehouse,lakehouse int8,hnsw_rs,hnswlib,usearch,faiss"
+        default_value = "lakehouse,lakehouse f16,lakehouse int8,hnsw_rs,hnswlib,usearch,faiss"
     )]
     only: String,
     /// Runs of each search; the best counts.

@@ -1,10 +1,8 @@
 //! Linking nodes that no walk from the entry reaches.
 
-use crate::field::Field;
+use crate::field::{Field, OnField};
 use crate::graph::Graph;
 use crate::walk::{NONE, Scratch};
-
-use super::nodes::OnField;
 
 /// Candidates looked at to find such a node's nearest.
 const WIDTH: usize = 32;

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::field::Field;
+use crate::field::{Field, OnField};
 use crate::graph::{Graph, Upper};
 use crate::walk::{Links, NONE, Scratch, descend, score, walk};
 
 use super::kept::Kept;
-use super::nodes::{Nodes, OnField};
+use super::nodes::Nodes;
 use super::{Grow, Shape};
 
 /// Most layers above the lowest.

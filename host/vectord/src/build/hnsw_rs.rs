@@ -12,7 +12,7 @@ use hnsw_rs::prelude::{Distance as Metric, Hnsw};
 
 use crate::field::stride;
 use crate::graph::Graph;
-use crate::kernel::Level;
+use crate::kernel::{Level, Number};
 use crate::types::Distance;
 
 use super::layers::{Lists, pack};
@@ -37,7 +37,7 @@ struct Euclid(Level);
 impl Metric<f32> for Euclid {
     fn eval(&self, a: &[f32], b: &[f32]) -> f32 {
         let mut square = [0.0];
-        self.0.squares(a, b, &[0], &mut square);
+        f32::squares(self.0, a, b, &[0], &mut square);
         square[0]
     }
 }

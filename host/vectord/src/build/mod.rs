@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::gathered::Gathered;
 use crate::graph::Graph;
 use crate::segment::{Coded, Sealed};
-use crate::types::{Engine, Quantization};
+use crate::types::Engine;
 use crate::validate::Spec;
 
 use nodes::Nodes;
@@ -98,17 +98,14 @@ fn build_unguarded(
     nodes.with_field(connect::Connect { graph: &mut graph });
     let order = layout::order(&graph);
     let graph = layout::renumber(&graph, &order);
-    let coded = match spec.quantization {
-        Quantization::None => None,
-        Quantization::Int8 => nodes.into_coded(&order),
-    };
+    let short = nodes.into_short(spec.quantization, &order);
     let (order, twins) = twins.arrange(&order);
     Some(Built {
         order,
         sealed: Sealed {
             graph,
             twins: twins.into(),
-            coded,
+            short,
             hasty,
         },
     })

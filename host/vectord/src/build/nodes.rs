@@ -8,12 +8,14 @@ use std::collections::HashSet;
 
 use rayon::prelude::*;
 
-use crate::field::{CodeForm, Codes, Field, Floats, stride};
+use crate::field::{CodeForm, Codes, Field, Floats, OnField, stride};
 use crate::gathered::Gathered;
+use crate::halves::Halves;
 use crate::kernel;
 use crate::quantizer::Quantizer;
-use crate::segment::Coded;
-use crate::types::Distance;
+use crate::segment::{Coded, Short};
+use crate::types::{Distance, Quantization};
+use crate::validate::Space;
 
 use super::kept::Kept;
 
@@ -31,14 +33,6 @@ pub(super) struct Nodes<'a> {
     missing: Vec<f32>,
     /// The square of that length.
     square: f32,
-}
-
-/// Work on nodes as a field.
-pub(super) trait OnField {
-    type Output;
-
-    /// Does it.
-    fn run<F: Field>(self, field: &F) -> Self::Output;
 }
 
 impl<'a> Nodes<'a> {
@@ -62,7 +56,7 @@ impl<'a> Nodes<'a> {
             nodes.square = longest.powi(2) as f32;
         }
         let coded = nodes.encode();
-        if nodes.ranks_well(&coded) {
+        if nodes.ranks_well(&coded.field(rows.space.distance)) {
             nodes.coded = Some(coded);
         }
         nodes
@@ -126,8 +120,8 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// Whether codes find among a sample what the vectors find there.
-    fn ranks_well(&self, coded: &Coded) -> bool {
+    /// Whether the nodes in another form are found among a sample as by their vectors.
+    fn ranks_well(&self, field: &impl Field) -> bool {
         const SAMPLE: usize = 1024;
         const QUERIES: usize = 32;
         const NEAREST: usize = 10;
@@ -139,11 +133,6 @@ impl<'a> Nodes<'a> {
         let sample: Vec<u32> = (0..sampled)
             .map(|i| (i * self.len() / sampled) as u32)
             .collect();
-        let form = match self.distance() {
-            Distance::L2 => CodeForm::Squares,
-            Distance::Cosine | Distance::Dot => CodeForm::Products,
-        };
-        let codes = Codes::new(&coded.quantizer, &coded.codes, &coded.bias, form);
         let mut found = 0;
         let mut scores = vec![0.0; sampled];
         for query in sample.iter().step_by(sampled.div_ceil(QUERIES)) {
@@ -153,11 +142,8 @@ impl<'a> Nodes<'a> {
             let mut truth: Vec<(f64, u32)> = sample.iter().map(|n| (exact(n), *n)).collect();
             truth.select_nth_unstable_by(NEAREST, |a, b| a.0.total_cmp(&b.0));
             let truth: HashSet<u32> = truth[..NEAREST].iter().map(|(_, node)| *node).collect();
-            codes.scores(
-                &codes.query(&self.directed(*query as usize)),
-                &sample,
-                &mut scores,
-            );
+            let query = field.query(&self.directed(*query as usize));
+            field.scores(&query, &sample, &mut scores);
             let mut ranked: Vec<(f32, u32)> =
                 scores.iter().copied().zip(sample.iter().copied()).collect();
             ranked.select_nth_unstable_by(NEAREST, |a, b| a.0.total_cmp(&b.0));
@@ -196,8 +182,24 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// The codes in another order, if they rank well.
-    pub fn into_coded(self, order: &[u32]) -> Option<Coded> {
-        self.coded.map(|coded| coded.ordered(order))
+    /// The nodes in another order and in a form to search them by, if that ranks well.
+    pub fn into_short(self, quantization: Quantization, order: &[u32]) -> Option<Short> {
+        match quantization {
+            Quantization::None => None,
+            Quantization::Int8 => {
+                let coded = self.coded?;
+                Some(Short::Codes(coded.ordered(order)))
+            }
+            Quantization::F16 => {
+                let Space {
+                    dimension,
+                    distance,
+                } = self.rows.space;
+                let halves = Halves::of(dimension, self.len(), |node| self.directed(node));
+                let stride = stride(dimension);
+                let good = self.ranks_well(&halves.floats(distance, stride));
+                good.then(|| Short::Halves(halves.ordered(order, stride)))
+            }
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Distance kernels: single precision and 8-bit codes to rank, double
-//! precision to answer.
+//! Distance kernels: single precision, half precision and 8-bit codes to rank,
+//! double precision to answer.
 //!
 //! What ranks works on rows padded with zeros to whole blocks
 //! ([`FLOATS`], [`CODES`]), one call for many rows, by the widest
@@ -9,9 +9,13 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use bytemuck::Pod;
+use half::f16;
+
 use crate::types::Distance;
 
-/// Rows of floats are padded to a multiple of this many: 64 bytes.
+/// Rows of floats are padded to a multiple of this many: 64 bytes in single
+/// precision, 32 in half.
 pub(crate) const FLOATS: usize = 16;
 /// Rows of codes are padded to a multiple of this many: 64 bytes.
 pub(crate) const CODES: usize = 64;
@@ -21,7 +25,7 @@ pub(crate) const CODES: usize = 64;
 pub(crate) enum Level {
     /// What the compiler makes of plain code: NEON on AArch64.
     Portable,
-    /// AVX2 and FMA.
+    /// AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 F, BW and VNNI.
@@ -42,40 +46,14 @@ impl Level {
             {
                 return Self::Avx512;
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+            {
                 return Self::Avx2;
             }
         }
         Self::Portable
-    }
-
-    /// Inner products of a query with chosen rows of a matrix whose rows have
-    /// the query's length, a multiple of [`FLOATS`].
-    #[inline]
-    pub fn dots(self, query: &[f32], matrix: &[f32], rows: &[u32], out: &mut [f32]) {
-        match self {
-            Self::Portable => portable::dots(query, matrix, rows, out),
-            // SAFETY: `best` made this level, so the processor has it.
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => unsafe { x86::dots_avx2(query, matrix, rows, out) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => unsafe { x86::dots_avx512(query, matrix, rows, out) },
-        }
-    }
-
-    /// Squared Euclidean distances, otherwise as [`Level::dots`].
-    #[inline]
-    pub fn squares(self, query: &[f32], matrix: &[f32], rows: &[u32], out: &mut [f32]) {
-        match self {
-            Self::Portable => portable::squares(query, matrix, rows, out),
-            // SAFETY: `best` made this level, so the processor has it.
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => unsafe { x86::squares_avx2(query, matrix, rows, out) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => unsafe { x86::squares_avx512(query, matrix, rows, out) },
-        }
     }
 
     /// Inner products of 16-bit and 8-bit integers, which must fit 32 bits;
@@ -93,6 +71,51 @@ impl Level {
         }
     }
 }
+
+/// Numbers that rows are kept as, to be ranked by.
+pub(crate) trait Number: Pod + Send + Sync {
+    /// The same number in single precision.
+    fn widened(self) -> f32;
+
+    /// Inner products of a query with chosen rows of a matrix whose rows have
+    /// the query's length, a multiple of [`FLOATS`].
+    fn dots(level: Level, query: &[f32], matrix: &[Self], rows: &[u32], out: &mut [f32]);
+
+    /// Squared Euclidean distances, otherwise as [`Number::dots`].
+    fn squares(level: Level, query: &[f32], matrix: &[Self], rows: &[u32], out: &mut [f32]);
+}
+
+/// A type of numbers whose kernels for x86-64 are in `$kernels`.
+macro_rules! number {
+    ($type:ty, $widened:expr, $kernels:ident) => {
+        impl Number for $type {
+            #[inline(always)]
+            fn widened(self) -> f32 {
+                $widened(self)
+            }
+
+            number!(dots, $type, $kernels, dots_avx2, dots_avx512);
+            number!(squares, $type, $kernels, squares_avx2, squares_avx512);
+        }
+    };
+    ($name:ident, $type:ty, $kernels:ident, $avx2:ident, $avx512:ident) => {
+        #[inline]
+        fn $name(level: Level, query: &[f32], matrix: &[$type], rows: &[u32], out: &mut [f32]) {
+            match level {
+                Level::Portable => portable::$name(query, matrix, rows, out),
+                // SAFETY: `best` made this level, so the processor has it.
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => unsafe { x86::$kernels::$avx2(query, matrix, rows, out) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => unsafe { x86::$kernels::$avx512(query, matrix, rows, out) },
+            }
+        }
+    };
+}
+
+number!(f32, std::convert::identity, singles);
+number!(f16, f16::to_f32, halves);
 
 /// The row's place in a matrix whose rows have `length` values.
 #[inline(always)]
@@ -203,23 +226,36 @@ mod tests {
         })
     }
 
+    /// Compares every level with double precision.
+    fn compare<T: Number>(query: &[f32], matrix: &[T]) -> Result<(), TestCaseError> {
+        let rows = [2, 0, 1, 2];
+        for level in levels() {
+            let mut dots = [0.0; 4];
+            let mut squares = [0.0; 4];
+            T::dots(level, query, matrix, &rows, &mut dots);
+            T::squares(level, query, matrix, &rows, &mut squares);
+            for (at, row) in rows.iter().enumerate() {
+                let row = row_of(matrix, *row, query.len());
+                let row: Vec<f32> = row.iter().map(|value| value.widened()).collect();
+                let dot = -exact(Distance::Dot, query, &row);
+                let square = exact(Distance::L2, query, &row);
+                prop_assert!((f64::from(dots[at]) - dot).abs() < 1e-2, "{level:?}");
+                prop_assert!((f64::from(squares[at]) - square).abs() < 1e-5 * square + 1e-2);
+            }
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn every_level_does_as_double_precision((query, matrix) in floats()) {
-            let rows = [2, 0, 1, 2];
-            for level in levels() {
-                let mut dots = [0.0; 4];
-                let mut squares = [0.0; 4];
-                level.dots(&query, &matrix, &rows, &mut dots);
-                level.squares(&query, &matrix, &rows, &mut squares);
-                for (at, row) in rows.iter().enumerate() {
-                    let row = row_of(&matrix, *row, query.len());
-                    let dot = -exact(Distance::Dot, &query, row);
-                    let square = exact(Distance::L2, &query, row);
-                    prop_assert!((f64::from(dots[at]) - dot).abs() < 1e-2, "{level:?}");
-                    prop_assert!((f64::from(squares[at]) - square).abs() < 1e-5 * square + 1e-2);
-                }
-            }
+            compare(&query, &matrix)?;
+        }
+
+        #[test]
+        fn every_level_widens_halves((query, matrix) in floats()) {
+            let matrix: Vec<f16> = matrix.into_iter().map(f16::from_f32).collect();
+            compare(&query, &matrix)?;
         }
 
         #[test]
@@ -268,7 +304,7 @@ mod tests {
         let (long, back) = (pad([1e18, 0.0]), pad([-1e18, 0.0]));
         for level in levels() {
             let mut out = [0.0];
-            level.squares(&long, &back, &[0], &mut out);
+            f32::squares(level, &long, &back, &[0], &mut out);
             assert!(out[0].is_finite());
         }
         assert!((exact(Distance::Cosine, &long[..2], &back[..2]) - 2.0).abs() < 1e-12);

@@ -1,16 +1,16 @@
 //! Kernels in plain code that compilers turn into vector instructions.
 
-use super::{CODES, FLOATS, row_of};
+use super::{CODES, FLOATS, Number, row_of};
 
 /// Sums `step` over pairs in independent lanes, folded as a tree.
 #[inline(always)]
-fn fold(a: &[f32], b: &[f32], step: impl Fn(f32, f32, f32) -> f32) -> f32 {
+fn fold<T: Number>(a: &[f32], b: &[T], step: impl Fn(f32, f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0_f32; FLOATS];
     let (a, _) = a.as_chunks::<FLOATS>();
     let (b, _) = b.as_chunks::<FLOATS>();
     for (x, y) in a.iter().zip(b) {
         for lane in 0..FLOATS {
-            lanes[lane] = step(lanes[lane], x[lane], y[lane]);
+            lanes[lane] = step(lanes[lane], x[lane], y[lane].widened());
         }
     }
     let mut width = FLOATS / 2;
@@ -33,14 +33,14 @@ fn multiply_add(x: f32, y: f32, sum: f32) -> f32 {
     }
 }
 
-pub(super) fn dots(query: &[f32], matrix: &[f32], rows: &[u32], out: &mut [f32]) {
+pub(super) fn dots<T: Number>(query: &[f32], matrix: &[T], rows: &[u32], out: &mut [f32]) {
     for (row, out) in rows.iter().zip(out) {
         let row = row_of(matrix, *row, query.len());
         *out = fold(query, row, |sum, x, y| multiply_add(x, y, sum));
     }
 }
 
-pub(super) fn squares(query: &[f32], matrix: &[f32], rows: &[u32], out: &mut [f32]) {
+pub(super) fn squares<T: Number>(query: &[f32], matrix: &[T], rows: &[u32], out: &mut [f32]) {
     for (row, out) in rows.iter().zip(out) {
         let row = row_of(matrix, *row, query.len());
         *out = fold(query, row, |sum, x, y| multiply_add(x - y, x - y, sum));

@@ -3,6 +3,8 @@
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::row_of;
 
 /// Chunks that one round of a loop takes, each with an accumulator, so that
@@ -18,6 +20,13 @@ fn load16(block: &[f32; 16]) -> __m512 {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
+fn widen16(block: &[f16; 16]) -> __m512 {
+    // SAFETY: the block has the 32 bytes that are read; no alignment is asked.
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(block.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
 fn load32_i16(block: &[i16; 32]) -> __m512i {
     // SAFETY: the block has the 64 bytes that are read; no alignment is asked.
     unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
@@ -28,6 +37,13 @@ fn load32_i16(block: &[i16; 32]) -> __m512i {
 fn load8(block: &[f32; 8]) -> __m256 {
     // SAFETY: the block has the 32 bytes that are read; no alignment is asked.
     unsafe { _mm256_loadu_ps(block.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx,f16c")]
+fn widen8(block: &[f16; 8]) -> __m256 {
+    // SAFETY: the block has the 16 bytes that are read; no alignment is asked.
+    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(block.as_ptr().cast()) })
 }
 
 #[inline]
@@ -53,7 +69,7 @@ fn load16_i8(block: &[i8; 16]) -> __m128i {
 
 /// Folds `$step(sum, x, y)` over two slices in blocks of `$lanes`.
 macro_rules! fold {
-    ($a:expr, $b:expr, $lanes:literal, $load:ident, $zero:expr, $add:ident, $step:expr) => {{
+    ($a:expr, $b:expr, $lanes:literal, $load_a:ident, $load_b:ident, $zero:expr, $add:ident, $step:expr) => {{
         let (a, _) = $a.as_chunks::<$lanes>();
         let (b, _) = $b.as_chunks::<$lanes>();
         let (a_rounds, a_rest) = a.as_chunks::<ROUND>();
@@ -61,52 +77,103 @@ macro_rules! fold {
         let mut sums = [$zero; ROUND];
         for (x, y) in a_rounds.iter().zip(b_rounds) {
             for i in 0..ROUND {
-                sums[i] = $step(sums[i], $load(&x[i]), $load(&y[i]));
+                sums[i] = $step(sums[i], $load_a(&x[i]), $load_b(&y[i]));
             }
         }
         for (x, y) in a_rest.iter().zip(b_rest) {
-            sums[0] = $step(sums[0], $load(x), $load(y));
+            sums[0] = $step(sums[0], $load_a(x), $load_b(y));
         }
         $add($add(sums[0], sums[1]), $add(sums[2], sums[3]))
     }};
 }
 
-#[target_feature(enable = "avx512f")]
-pub(super) fn dots_avx512(query: &[f32], matrix: &[f32], rows: &[u32], out: &mut [f32]) {
-    for (row, out) in rows.iter().zip(out) {
-        let row = row_of(matrix, *row, query.len());
-        let sum = fold!(
-            query,
-            row,
-            16,
-            load16,
-            _mm512_setzero_ps(),
-            _mm512_add_ps,
-            |sum, x, y| _mm512_fmadd_ps(x, y, sum)
-        );
-        *out = _mm512_reduce_add_ps(sum);
-    }
+/// One kernel: `$step` over a query and each of some rows, then `$reduce`.
+macro_rules! kernel {
+    ($name:ident, $features:literal, $type:ty, $lanes:literal, $load:ident, $load_row:ident,
+     $zero:ident, $add:ident, $reduce:ident, $step:expr) => {
+        #[target_feature(enable = $features)]
+        pub(in super::super) fn $name(
+            query: &[f32],
+            matrix: &[$type],
+            rows: &[u32],
+            out: &mut [f32],
+        ) {
+            for (row, out) in rows.iter().zip(out) {
+                let row = row_of(matrix, *row, query.len());
+                let sum = fold!(query, row, $lanes, $load, $load_row, $zero(), $add, $step);
+                *out = $reduce(sum);
+            }
+        }
+    };
 }
 
-#[target_feature(enable = "avx512f")]
-pub(super) fn squares_avx512(query: &[f32], matrix: &[f32], rows: &[u32], out: &mut [f32]) {
-    for (row, out) in rows.iter().zip(out) {
-        let row = row_of(matrix, *row, query.len());
-        let sum = fold!(
-            query,
-            row,
-            16,
-            load16,
-            _mm512_setzero_ps(),
-            _mm512_add_ps,
-            |sum, x, y| {
-                let d = _mm512_sub_ps(x, y);
-                _mm512_fmadd_ps(d, d, sum)
-            }
-        );
-        *out = _mm512_reduce_add_ps(sum);
-    }
+/// The kernels of rows of `$type`, which `$load8` and `$load16` bring to
+/// single precision.
+macro_rules! kernels {
+    ($module:ident, $type:ty, $load8:ident, $load16:ident) => {
+        pub(super) mod $module {
+            use super::*;
+
+            kernel!(
+                dots_avx2,
+                "avx2,fma,f16c",
+                $type,
+                8,
+                load8,
+                $load8,
+                _mm256_setzero_ps,
+                _mm256_add_ps,
+                reduce_add,
+                |sum, x, y| _mm256_fmadd_ps(x, y, sum)
+            );
+            kernel!(
+                squares_avx2,
+                "avx2,fma,f16c",
+                $type,
+                8,
+                load8,
+                $load8,
+                _mm256_setzero_ps,
+                _mm256_add_ps,
+                reduce_add,
+                |sum, x, y| {
+                    let d = _mm256_sub_ps(x, y);
+                    _mm256_fmadd_ps(d, d, sum)
+                }
+            );
+            kernel!(
+                dots_avx512,
+                "avx512f",
+                $type,
+                16,
+                load16,
+                $load16,
+                _mm512_setzero_ps,
+                _mm512_add_ps,
+                _mm512_reduce_add_ps,
+                |sum, x, y| _mm512_fmadd_ps(x, y, sum)
+            );
+            kernel!(
+                squares_avx512,
+                "avx512f",
+                $type,
+                16,
+                load16,
+                $load16,
+                _mm512_setzero_ps,
+                _mm512_add_ps,
+                _mm512_reduce_add_ps,
+                |sum, x, y| {
+                    let d = _mm512_sub_ps(x, y);
+                    _mm512_fmadd_ps(d, d, sum)
+                }
+            );
+        }
+    };
 }
+
+kernels!(singles, f32, load8, load16);
+kernels!(halves, f16, widen8, widen16);
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn code_dots_avx512(query: &[i16], codes: &[i8], rows: &[u32], out: &mut [f32]) {
@@ -132,43 +199,6 @@ fn reduce_add(sum: __m256) -> f32 {
     let four = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum));
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-}
-
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn dots_avx2(query: &[f32], matrix: &[f32], rows: &[u32], out: &mut [f32]) {
-    for (row, out) in rows.iter().zip(out) {
-        let row = row_of(matrix, *row, query.len());
-        let sum = fold!(
-            query,
-            row,
-            8,
-            load8,
-            _mm256_setzero_ps(),
-            _mm256_add_ps,
-            |sum, x, y| _mm256_fmadd_ps(x, y, sum)
-        );
-        *out = reduce_add(sum);
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn squares_avx2(query: &[f32], matrix: &[f32], rows: &[u32], out: &mut [f32]) {
-    for (row, out) in rows.iter().zip(out) {
-        let row = row_of(matrix, *row, query.len());
-        let sum = fold!(
-            query,
-            row,
-            8,
-            load8,
-            _mm256_setzero_ps(),
-            _mm256_add_ps,
-            |sum, x, y| {
-                let d = _mm256_sub_ps(x, y);
-                _mm256_fmadd_ps(d, d, sum)
-            }
-        );
-        *out = reduce_add(sum);
-    }
 }
 
 #[target_feature(enable = "avx2,fma")]

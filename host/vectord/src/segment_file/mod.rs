@@ -49,6 +49,9 @@ struct GraphFooter {
     uppers: usize,
     /// Whether the nodes have codes.
     coded: bool,
+    /// Whether they have halves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    halved: bool,
     /// Whether it was built in haste.
     #[serde(default)]
     hasty: bool,

@@ -11,10 +11,11 @@ use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::field::stride;
 use crate::graph::{Graph, Upper};
+use crate::halves::Halves;
 use crate::mapping::Mapping;
 use crate::quantizer::Quantizer;
 use crate::rows::{Rows, Texts};
-use crate::segment::{Coded, Sealed, Segment};
+use crate::segment::{Coded, Sealed, Segment, Short};
 use crate::segment_file_1;
 use crate::types::Distance;
 use crate::validate::Space;
@@ -171,14 +172,17 @@ fn sealed(
     if !twins.is_sorted() || twins.last().is_some_and(|node| *node as usize >= nodes) {
         return Err("rows share the vector of no node".into());
     }
-    let coded = match footer.coded {
-        true => Some(coded(found, nodes, space)?),
-        false => None,
+    let short = if footer.coded {
+        Some(Short::Codes(coded(found, nodes, space)?))
+    } else if footer.halved {
+        Some(Short::Halves(halves(found, nodes, space)?))
+    } else {
+        None
     };
     Ok(Sealed {
         graph,
         twins,
-        coded,
+        short,
         hasty: footer.hasty,
     })
 }
@@ -197,6 +201,13 @@ fn coded(found: &Found<'_>, nodes: usize, space: Space) -> Result<Coded, String>
         codes: found.column("codes", nodes * quantizer.stride())?,
         bias: found.column("bias", biased)?,
         quantizer,
+    })
+}
+
+fn halves(found: &Found<'_>, nodes: usize, space: Space) -> Result<Halves, String> {
+    Ok(Halves {
+        values: found.column("halves", nodes * stride(space.dimension))?,
+        scale: found.column::<f32>("halves-scale", 1)?[0],
     })
 }
 

@@ -14,7 +14,7 @@ use crate::filter::Filter;
 use crate::gathered::Gathered;
 use crate::rows::Rows;
 use crate::search::Probe;
-use crate::segment::Segment;
+use crate::segment::{Segment, Short};
 use crate::segment_file_1;
 use crate::types::{Distance, Engine, Quantization};
 use crate::validate::{Space, Spec};
@@ -43,13 +43,13 @@ fn rows(space: Space) -> Rows {
 }
 
 /// Writes a segment of some rows; returns which row is at each place.
-fn write_rows(file: &Path, space: Space, rows: Rows) -> Vec<u32> {
+fn write_rows(file: &Path, space: Space, quantization: Quantization, rows: Rows) -> Vec<u32> {
     let spec = Spec {
         name: "x".into(),
         space,
         m: 4,
         ef_construction: 16,
-        quantization: Quantization::Int8,
+        quantization,
     };
     let inputs = [Arc::new(Segment::new(1, space, rows))];
     let gathered = Gathered::new(space, &inputs, 0);
@@ -67,11 +67,16 @@ fn write_rows(file: &Path, space: Space, rows: Rows) -> Vec<u32> {
 
 #[test]
 fn a_segment_comes_back() {
-    for distance in [Distance::Cosine, Distance::L2, Distance::Dot] {
+    for (distance, quantization) in [
+        (Distance::Cosine, Quantization::Int8),
+        (Distance::L2, Quantization::Int8),
+        (Distance::L2, Quantization::F16),
+        (Distance::Dot, Quantization::F16),
+    ] {
         let space = space(distance);
         let folder = tempfile::tempdir().unwrap();
         let file = path(folder.path(), 2);
-        let order = write_rows(&file, space, rows(space));
+        let order = write_rows(&file, space, quantization, rows(space));
         let found = read(&file, 2, space).unwrap();
         let wanted = rows(space);
         assert_eq!(found.len(), wanted.len());
@@ -86,7 +91,11 @@ fn a_segment_comes_back() {
         }
         let sealed = found.sealed.as_ref().unwrap();
         assert_eq!((sealed.graph.nodes(), sealed.twins.len()), (50, 10));
-        assert!(sealed.coded.is_some());
+        let short = match sealed.short.as_ref().unwrap() {
+            Short::Codes(_) => Quantization::Int8,
+            Short::Halves(_) => Quantization::F16,
+        };
+        assert_eq!(short, quantization);
         let filter = Filter::parse(&json!({"ü": {"$lt": 9}})).unwrap();
         let judged = found.attributes.get().unwrap().judge(&filter);
         let matches = order.iter().map(|row| row % 3 == 0 && *row < 9);
@@ -107,7 +116,7 @@ fn damage_is_named() {
     let space = space(Distance::L2);
     let folder = tempfile::tempdir().unwrap();
     let file = path(folder.path(), 2);
-    write_rows(&file, space, rows(space));
+    write_rows(&file, space, Quantization::Int8, rows(space));
     let whole = fs::read(&file).unwrap();
     for at in (0..whole.len()).step_by(17) {
         let mut changed = whole.clone();
@@ -125,10 +134,16 @@ fn damage_is_named() {
 /// Even if the checksums were to match.
 #[test]
 fn no_content_makes_it_panic() {
+    for quantization in [Quantization::Int8, Quantization::F16] {
+        change_content(quantization);
+    }
+}
+
+fn change_content(quantization: Quantization) {
     let space = space(Distance::L2);
     let folder = tempfile::tempdir().unwrap();
     let file = path(folder.path(), 2);
-    write_rows(&file, space, rows(space));
+    write_rows(&file, space, quantization, rows(space));
     let whole = fs::read(&file).unwrap();
     let known = footer(&whole).unwrap();
     let filter = json!({"ü": {"$gte": 3, "$lt": 30}, "t": {"$prefix": "t1", "$gt": "t10"}});

@@ -12,7 +12,7 @@ use crate::disk;
 use crate::error::Result;
 use crate::field::stride;
 use crate::gathered::Gathered;
-use crate::segment::Sealed;
+use crate::segment::{Sealed, Short};
 use crate::types::Distance;
 
 /// A vector this near to length one needs no scale.
@@ -145,11 +145,18 @@ fn put_sealed<W: Write>(
         sections.put(&format!("links-{level}"), &upper.links)?;
     }
     sections.put("twins", &sealed.twins)?;
-    if let Some(coded) = &sealed.coded {
-        sections.put("centre", &coded.quantizer.centre)?;
-        sections.put("step", &coded.quantizer.step)?;
-        sections.put("codes", &coded.codes)?;
-        sections.put("bias", &coded.bias)?;
+    match &sealed.short {
+        Some(Short::Codes(coded)) => {
+            sections.put("centre", &coded.quantizer.centre)?;
+            sections.put("step", &coded.quantizer.step)?;
+            sections.put("codes", &coded.codes)?;
+            sections.put("bias", &coded.bias)?;
+        }
+        Some(Short::Halves(halves)) => {
+            sections.put("halves", &halves.values)?;
+            sections.put("halves-scale", &[halves.scale])?;
+        }
+        None => {}
     }
     Ok(GraphFooter {
         nodes: graph.nodes(),
@@ -157,7 +164,8 @@ fn put_sealed<W: Write>(
         width: graph.width,
         upper_width: graph.uppers.first().map_or(0, |upper| upper.width),
         uppers: graph.uppers.len(),
-        coded: sealed.coded.is_some(),
+        coded: matches!(sealed.short, Some(Short::Codes(_))),
+        halved: matches!(sealed.short, Some(Short::Halves(_))),
         hasty: sealed.hasty,
     })
 }
