@@ -19,6 +19,10 @@ use crate::toolchain::{self, Toolchain};
 /// clients, which the end-to-end tests start.
 pub fn all(paths: &Paths, filter: Option<&str>) -> Result<()> {
     docs::check(paths)?;
+    // What the documentation has people type is run as it stands.
+    if !command::exists("curl") {
+        setup::apt_install(&["curl"])?;
+    }
     let toolchain = build::all(paths, Profile::Release)?;
     foreign::build(paths)?;
     let python = clients::python(paths)?;
