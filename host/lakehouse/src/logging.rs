@@ -1,7 +1,9 @@
 //! Where log lines go and how they look.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -33,7 +35,21 @@ pub fn start(log: &Log) -> Result<(), ConfigError> {
             .fmt_fields(JsonFields::new())
             .init(),
     }
+    std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// A panic is a line like others, with the request that caused it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    let location = panic.location().map(ToString::to_string);
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+    tracing::error!(
+        location,
+        backtrace = backtrace.as_ref().map(tracing::field::display),
+        "the host failed: {message}"
+    );
 }
 
 /// Lines as they are, with the request that caused them.

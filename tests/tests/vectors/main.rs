@@ -2,6 +2,7 @@
 
 mod arrow;
 mod calls;
+mod changed;
 mod damage;
 mod input;
 mod many;

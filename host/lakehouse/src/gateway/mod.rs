@@ -20,9 +20,11 @@ mod sql;
 mod trace;
 
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -109,12 +111,23 @@ impl Gateway {
             request_id: id(&request),
             trace: trace.clone().or(came),
         };
-        let answer = gateway.answer(found, request, &cause, started);
+        let answer = caught(gateway.answer(found, request, &cause, started));
         let mut response = lakehouse_trace::scope(Some(cause.clone()), answer).await;
         trace::end(&mut span, &mut response, trace.as_ref());
         response.body_mut().trace(span);
         response
     }
+}
+
+/// An answer in any case: a panic on the way to it costs its own request alone, and not
+/// all that share the connection.
+async fn caught(answer: impl Future<Output = Response<ResponseBody>>) -> Response<ResponseBody> {
+    // What it held is dropped, and locks are not poisoned here.
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    answer.unwrap_or_else(|_| {
+        let detail = "the host failed on this request; its log says how";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into()
+    })
 }
 
 /// The request's id, which is in its headers.
@@ -323,5 +336,27 @@ fn json(value: &impl serde::Serialize) -> Response<ResponseBody> {
             response
         }
         Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let failing = async {
+            tokio::task::yield_now().await;
+            panic!("on purpose");
+        };
+        let response = caught(failing).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[CONTENT_TYPE], problem::MEDIA_TYPE);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert!(
+            problem["detail"].as_str().unwrap().contains("its log"),
+            "{problem}"
+        );
     }
 }
