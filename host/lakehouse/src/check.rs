@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use lakehouse_runtime::Artifact;
+use lakehouse_runtime::{Artifact, Code};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
@@ -86,7 +86,9 @@ async fn try_one(host: &Host, name: &str, path: &Path) -> Result<(), String> {
     let bytes = tokio::fs::read(path)
         .await
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let prepared = host.workshop.prepare(name, 1, path, Artifact::new(bytes));
+    let prepared = host
+        .workshop
+        .prepare(name, 1, path, Artifact::new(bytes), Code::Best);
     let staged = prepared.await.map_err(|unfit| unfit.to_string())?;
     host.roster.enter(name).stage(staged.status().clone());
     host.runtime.swap(staged);

@@ -83,13 +83,20 @@ impl Cache {
     /// Whether there is code of this component that another engine made.
     pub(crate) fn has_other(&self, digest: &str) -> bool {
         let own = format!("{digest}-{}-", self.make);
-        let Ok(entries) = fs::read_dir(&self.folder) else {
-            return false;
-        };
-        entries.flatten().any(|entry| {
-            entry.file_name().to_str().is_some_and(|name| {
-                name.starts_with(digest) && name.ends_with(SUFFIX) && !name.starts_with(&own)
-            })
+        self.names(digest).any(|name| !name.starts_with(&own))
+    }
+
+    /// Whether there is code of this component, whatever engine made it.
+    pub(crate) fn knows(&self, digest: &str) -> bool {
+        self.names(digest).next().is_some()
+    }
+
+    /// Names of the files with code of a component.
+    fn names(&self, digest: &str) -> impl Iterator<Item = String> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.filter_map(move |entry| {
+            let name = entry.file_name().into_string().ok()?;
+            (name.starts_with(digest) && name.ends_with(SUFFIX)).then_some(name)
         })
     }
 

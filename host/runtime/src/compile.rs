@@ -1,33 +1,48 @@
-//! The threads that compile: at low priority, so that requests go first.
+//! The threads that compile: at low priority, so that requests go first, and what nobody
+//! waits for after what somebody does.
 
 use rayon::ThreadPool;
 
-use crate::Error;
+use crate::{Code, Error};
 
 /// How far below others they stand, as `nice` counts.
 const NICENESS: i32 = 5;
+/// The same where nobody waits.
+const PATIENCE: i32 = 10;
 
-/// Threads for compiling alone, one a core.
+/// Threads for compiling alone, one a core for either kind of work.
 #[derive(Debug)]
-pub(crate) struct Compilers(ThreadPool);
+pub(crate) struct Compilers {
+    awaited: ThreadPool,
+    patient: ThreadPool,
+}
 
 impl Compilers {
     pub(crate) fn new() -> Result<Self, Error> {
-        rayon::ThreadPoolBuilder::new()
-            .thread_name(|at| format!("plugin-compile-{at}"))
-            .start_handler(|_| {
-                // Without a process id it is the calling thread that steps back.
-                if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-                    tracing::debug!(%error, "compiling keeps the priority of requests");
-                }
-            })
-            .build()
-            .map(Self)
-            .map_err(|error| Error::Engine(format!("no threads to compile with: {error}")))
+        Ok(Self {
+            awaited: threads("plugin-compile", NICENESS)?,
+            patient: threads("plugin-refine", PATIENCE)?,
+        })
     }
 
     /// Runs `f` on one of them; what it does in parallel stays on them too.
-    pub(crate) fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
-        self.0.install(f)
+    pub(crate) fn run<R: Send>(&self, code: Code, f: impl FnOnce() -> R + Send) -> R {
+        match code {
+            Code::Best | Code::Draft => self.awaited.install(f),
+            Code::Better => self.patient.install(f),
+        }
     }
+}
+
+fn threads(name: &'static str, niceness: i32) -> Result<ThreadPool, Error> {
+    rayon::ThreadPoolBuilder::new()
+        .thread_name(move |at| format!("{name}-{at}"))
+        .start_handler(move |_| {
+            // Without a process id it is the calling thread that steps back.
+            if let Err(error) = rustix::process::setpriority_process(None, niceness) {
+                tracing::debug!(%error, "compiling keeps the priority of requests");
+            }
+        })
+        .build()
+        .map_err(|error| Error::Engine(format!("no threads to compile with: {error}")))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
-    WasmBacktraceDetails,
+    Strategy, WasmBacktraceDetails,
 };
 
 use crate::limiter::TABLE_ELEMENTS;
@@ -41,14 +41,27 @@ pub(crate) enum Turns {
     Long,
 }
 
+/// What makes code of components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compiler {
+    /// Cranelift, which takes its time and makes fast code.
+    Best,
+    /// Winch, which takes a third of that.
+    Draft,
+}
+
 /// An engine whose guests give way on every tick, if they do.
 pub(crate) fn engine(
     config: &RuntimeConfig,
     calls: Calls,
     turns: Turns,
+    compiler: Compiler,
     ticker: &Ticker,
 ) -> Result<Engine, Error> {
     let mut settings = settings(config, calls, turns);
+    if compiler == Compiler::Draft {
+        settings.strategy(Strategy::Winch).wasm_tail_call(false);
+    }
     settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     let engine = match Engine::new(&settings) {
         Ok(engine) => engine,

@@ -3,8 +3,9 @@
 //! Where calls can wait side by side, wasmtime makes a task of every call over a
 //! component's boundary. A small request is two dozen such calls, so components that
 //! have no use for it get an engine without. Those of them that compute for long have a
-//! third, whose code does not look at the clock. The engines beside the first are set up
-//! when the first component needs them.
+//! third, whose code does not look at the clock. A fourth compiles in haste what has to
+//! serve before better code is ready. The engines beside the first are set up when the
+//! first component needs them.
 
 use std::sync::Arc;
 
@@ -14,10 +15,13 @@ use wasmtime::component::{Component, Linker};
 
 use crate::cache::Cache;
 use crate::compile::Compilers;
-use crate::engine::{self, Calls, Ticker, Turns};
-use crate::preempt::{self, Code, Preempt};
+use crate::engine::{self, Calls, Compiler, Ticker, Turns};
+use crate::preempt::{self, Preempt};
 use crate::state::{State, link_wasi};
-use crate::{Artifact, Error, RuntimeConfig};
+use crate::{Artifact, Code, Error, RuntimeConfig};
+
+/// Bytes of a component from which compiling takes long enough to be hurried.
+const WORTH_A_DRAFT: usize = 64 << 10;
 
 /// An engine with what was prepared for it.
 pub(crate) struct Side {
@@ -32,9 +36,10 @@ impl Side {
         config: &RuntimeConfig,
         calls: Calls,
         turns: Turns,
+        compiler: Compiler,
         ticker: &Ticker,
     ) -> Result<Self, Error> {
-        let engine = engine::engine(config, calls, turns, ticker)?;
+        let engine = engine::engine(config, calls, turns, compiler, ticker)?;
         let mut linker = Linker::new(&engine);
         link_wasi(&mut linker, calls).map_err(|error| Error::Engine(format!("{error:#}")))?;
         Ok(Self {
@@ -59,6 +64,7 @@ impl Side {
             component,
             side: Arc::clone(self),
             cached,
+            draft: false,
             preempt: None,
         }
     }
@@ -70,6 +76,8 @@ pub(crate) struct Compiled {
     pub(crate) side: Arc<Side>,
     /// It was in the cache already.
     pub(crate) cached: bool,
+    /// It was made in haste.
+    pub(crate) draft: bool,
     /// What stops its guests, if they do not give way.
     pub(crate) preempt: Option<Preempt>,
 }
@@ -81,22 +89,31 @@ pub(crate) struct Engines {
     in_turn: Arc<Side>,
     side_by_side: Mutex<Option<Arc<Side>>>,
     unchecked: Mutex<Option<Arc<Side>>>,
+    drafts: Mutex<Option<Arc<Side>>>,
 }
 
 impl Engines {
     pub(crate) fn new(config: RuntimeConfig) -> Result<Self, Error> {
         let ticker = Ticker::new(config.tick)?;
+        let first = Side::new(
+            &config,
+            Calls::InTurn,
+            Turns::Short,
+            Compiler::Best,
+            &ticker,
+        )?;
         Ok(Self {
-            in_turn: Arc::new(Side::new(&config, Calls::InTurn, Turns::Short, &ticker)?),
+            in_turn: Arc::new(first),
             side_by_side: Mutex::default(),
             unchecked: Mutex::default(),
+            drafts: Mutex::default(),
             ticker,
             config,
         })
     }
 
     /// Compiled code of a component, for the engine that suits it. `heavy` says that it
-    /// computes for long.
+    /// computes for long, `code` what it is to be if there is none yet.
     ///
     /// # Errors
     /// Those of compiling.
@@ -105,9 +122,17 @@ impl Engines {
         compilers: &Compilers,
         artifact: &Artifact,
         heavy: bool,
+        code: Code,
     ) -> wasmtime::Result<Compiled> {
         let (bytes, digest) = (artifact.bytes(), artifact.digest());
-        if heavy && let Some(compiled) = self.compile_unchecked(compilers, artifact)? {
+        if code == Code::Draft
+            && bytes.len() >= WORTH_A_DRAFT
+            && !self.in_turn.cache.knows(digest)
+            && let Some(draft) = self.draft(compilers, artifact)
+        {
+            return Ok(draft);
+        }
+        if heavy && let Some(compiled) = self.compile_unchecked(compilers, artifact, code)? {
             return Ok(compiled);
         }
         let side = &self.in_turn;
@@ -123,8 +148,8 @@ impl Engines {
         }
         // Its types come first and are checked first: one that needs the other engine
         // fails before any of its code is compiled.
-        if let Ok(code) = compilers.run(|| side.engine.precompile_component(bytes)) {
-            let component = side.cache.keep(digest, &code)?;
+        if let Ok(made) = compilers.run(code, || side.engine.precompile_component(bytes)) {
+            let component = side.cache.keep(digest, &made)?;
             if !side.lacks(&component) {
                 return Ok(side.compiled(component, false));
             }
@@ -133,9 +158,30 @@ impl Engines {
         if let Some(component) = side.cache.find(digest) {
             return Ok(side.compiled(component, true));
         }
-        let code = compilers.run(|| side.engine.precompile_component(bytes))?;
-        let component = side.cache.keep(digest, &code)?;
+        let made = compilers.run(code, || side.engine.precompile_component(bytes))?;
+        let component = side.cache.keep(digest, &made)?;
         Ok(side.compiled(component, false))
+    }
+
+    /// The same in haste and not to be kept; none if this component or machine is not for
+    /// that.
+    fn draft(&self, compilers: &Compilers, artifact: &Artifact) -> Option<Compiled> {
+        if !cfg!(target_arch = "x86_64") {
+            return None;
+        }
+        let compiled = (|| {
+            let side = self.set_up(&self.drafts, Calls::InTurn, Turns::Short, Compiler::Draft)?;
+            let made = || Component::from_binary(&side.engine, artifact.bytes());
+            let component = compilers.run(Code::Draft, made)?;
+            wasmtime::ensure!(!side.lacks(&component), "it is for WASI 0.3");
+            Ok(Compiled {
+                draft: true,
+                ..side.compiled(component, false)
+            })
+        })();
+        compiled
+            .inspect_err(|reason| tracing::debug!(digest = artifact.digest(), %reason, "no draft"))
+            .ok()
     }
 
     /// The same without checks; none if the component cannot do without.
@@ -143,24 +189,25 @@ impl Engines {
         &self,
         compilers: &Compilers,
         artifact: &Artifact,
+        code: Code,
     ) -> wasmtime::Result<Option<Compiled>> {
         if !preempt::supported() {
             return Ok(None);
         }
-        let side = self.set_up(&self.unchecked, Calls::InTurn, Turns::Long)?;
+        let side = self.set_up(&self.unchecked, Calls::InTurn, Turns::Long, Compiler::Best)?;
         let (bytes, digest) = (artifact.bytes(), artifact.digest());
         let (component, cached) = match side.cache.find(digest) {
             Some(component) => (component, true),
             // What is wrong with it is told by the engine that it is tried on next.
-            None => match compilers.run(|| side.engine.precompile_component(bytes)) {
-                Ok(code) => (side.cache.keep(digest, &code)?, false),
+            None => match compilers.run(code, || side.engine.precompile_component(bytes)) {
+                Ok(made) => (side.cache.keep(digest, &made)?, false),
                 Err(_) => return Ok(None),
             },
         };
         if side.lacks(&component) {
             return Ok(None);
         }
-        Ok(Code::of(&component).map(|code| Compiled {
+        Ok(preempt::Code::of(&component).map(|code| Compiled {
             preempt: Some(Preempt {
                 code: Arc::new(code),
                 watch: Arc::clone(&self.ticker.watch),
@@ -175,7 +222,12 @@ impl Engines {
     }
 
     fn side_by_side(&self) -> wasmtime::Result<Arc<Side>> {
-        self.set_up(&self.side_by_side, Calls::SideBySide, Turns::Short)
+        self.set_up(
+            &self.side_by_side,
+            Calls::SideBySide,
+            Turns::Short,
+            Compiler::Best,
+        )
     }
 
     fn set_up(
@@ -183,12 +235,13 @@ impl Engines {
         slot: &Mutex<Option<Arc<Side>>>,
         calls: Calls,
         turns: Turns,
+        compiler: Compiler,
     ) -> wasmtime::Result<Arc<Side>> {
         let mut slot = slot.lock();
         if let Some(side) = &*slot {
             return Ok(Arc::clone(side));
         }
-        let side = Side::new(&self.config, calls, turns, &self.ticker)?;
+        let side = Side::new(&self.config, calls, turns, compiler, &self.ticker)?;
         Ok(Arc::clone(slot.insert(Arc::new(side))))
     }
 }

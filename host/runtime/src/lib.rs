@@ -72,7 +72,7 @@ pub use inspect::{Import, Inspection, Provider};
 pub use lakehouse_trace::Cause;
 pub use metrics::{LATENCY_BUCKETS, PluginMetrics, STATUS_CLASSES};
 pub use runtime::Runtime;
-pub use spec::{Limits, PluginSpec, RuntimeConfig};
+pub use spec::{Code, Limits, PluginSpec, RuntimeConfig};
 pub use staged::{Retired, Staged, Swapped, Watch};
 pub use state::{CallContext, State};
 pub use status::{PluginState, PluginStatus};

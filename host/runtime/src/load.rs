@@ -102,15 +102,17 @@ fn build(
         component,
         side,
         cached,
+        draft,
         preempt,
     } = runtime
         .engines
-        .compile(&runtime.compilers, artifact, spec.heavy)
+        .compile(&runtime.compilers, artifact, spec.heavy, spec.code)
         .map_err(|error| {
             let reason = check::compile_error(&error, artifact.bytes().len());
             (Step::Compile, reason)
         })?;
     status.cached = cached;
+    status.draft = draft;
     status.heavy = preempt.is_some();
     let engine = &side.engine;
 

@@ -32,6 +32,22 @@ pub struct PluginSpec {
     /// compiled to compute without a pause where that can be done (`wasi:http` 0.2, Linux
     /// on x86-64). Its limits hold all the same.
     pub heavy: bool,
+    /// What it runs on if it was never compiled.
+    pub code: Code,
+}
+
+/// What a component runs on that was never compiled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Code {
+    /// Code that is compiled as well as can be.
+    #[default]
+    Best,
+    /// Code that is compiled in a fraction of the time and runs slower, where there is
+    /// a compiler for such (x86-64), the component has no use for WASI 0.3, and it is
+    /// large enough for the difference to be felt.
+    Draft,
+    /// The best, compiled after whatever somebody waits for: a draft serves meanwhile.
+    Better,
 }
 
 /// What one plugin may use.

@@ -57,6 +57,8 @@ pub struct PluginStatus {
     pub reuse: u32,
     /// Whether it computes without a pause, on threads of its own.
     pub heavy: bool,
+    /// Whether it runs on code that was compiled in haste.
+    pub draft: bool,
     /// Whether compiled code came from the cache.
     pub cached: bool,
     /// Milliseconds from reading the file to serving.

@@ -3,6 +3,7 @@
 mod admin;
 mod checks;
 mod cli;
+mod drafts;
 mod files;
 mod generations;
 mod guest;

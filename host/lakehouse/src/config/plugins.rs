@@ -129,6 +129,9 @@ pub struct PluginSection {
     /// Whether its requests compute for long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heavy: Option<bool>,
+    /// Whether one that was never compiled serves on a draft of its code first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draft: Option<bool>,
     /// When the host goes back from a new generation by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
@@ -171,6 +174,7 @@ impl PluginSection {
             max_pool: self.max_pool.or(weaker.max_pool),
             scratch: self.scratch.or(weaker.scratch),
             heavy: self.heavy.or(weaker.heavy),
+            draft: self.draft.or(weaker.draft),
             trial: self.trial.or(weaker.trial),
             probe: self.probe.or_else(|| weaker.probe.clone()),
             grants: self.grants.or_else(|| weaker.grants.clone()),
@@ -231,6 +235,7 @@ fn defaults() -> PluginSection {
         max_log: Some(Size(limits.log)),
         reuse: Some(limits.reuse),
         idle: Some(Span(limits.idle)),
+        draft: Some(true),
         trial: Some(Trial::default()),
         min_pool: Some(limits.min_pool),
         max_pool: Some(limits.max_pool),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lakehouse_runtime::{Artifact, Retired, Verdict, Watch};
+use lakehouse_runtime::{Artifact, Code, Retired, Verdict, Watch};
 
 use super::journal::{Outcome, Source, Target};
 use super::lane::Lane;
@@ -26,7 +26,12 @@ pub(super) struct Candidate {
 impl Deployer {
     /// Lets what the journal names serve, unless it does: `at_hand`, if that is it. The start of a plugin whose
     /// file is not news, or is not fit to serve.
-    pub(super) async fn restore(&self, name: &str, lane: &mut Lane, at_hand: Option<Artifact>) {
+    pub(super) async fn restore(
+        self: &Arc<Self>,
+        name: &str,
+        lane: &mut Lane,
+        at_hand: Option<Artifact>,
+    ) {
         let Some(current) = lane.journal.current().cloned() else {
             return;
         };
@@ -40,15 +45,22 @@ impl Deployer {
                 _ => self.fetch(&current.digest).await?,
             };
             let path = self.vault.path(&current.digest);
-            let staged = self.workshop.stage(name, number, &path, artifact).await;
-            staged.map_err(Fault::from)
+            let version = artifact.clone();
+            let staged = self
+                .workshop
+                .stage(name, number, &path, artifact, Code::Draft);
+            Ok((staged.await.map_err(Fault::from)?, path, version))
         };
         match restored.await {
-            Ok(staged) => {
+            Ok((staged, path, artifact)) => {
                 let status = staged.status().clone();
+                let is_draft = status.draft;
                 self.runtime.swap(staged);
                 tracing::info!(plugin = name, generation = number, "serves again");
                 self.roster.enter(name).serve(status, &current, None);
+                if is_draft {
+                    self.refine(name, number, path, artifact);
+                }
             }
             Err(fault) => self.failed(name, &fault, current.source),
         }
@@ -105,12 +117,13 @@ impl Deployer {
 
         let staged = self
             .workshop
-            .prepare(name, number, &path, artifact.clone())
+            .prepare(name, number, &path, artifact.clone(), Code::Draft)
             .await
             .map_err(Fault::from)?;
         // The file is a copy of its own; of what was sent there is no other.
         let durable = source == Source::Api;
-        if let Err(fault) = self.note(name, &journal, Some((artifact, durable))).await {
+        let kept = Some((artifact.clone(), durable));
+        if let Err(fault) = self.note(name, &journal, kept).await {
             if !lane.journal.names(&digest) {
                 self.vault.release(name, vec![digest]);
             }
@@ -120,7 +133,7 @@ impl Deployer {
         let status = staged.status().clone();
         let before = lane.journal.current;
         lane.set(journal);
-        let (cached, ms) = (status.cached, status.load_ms);
+        let (cached, draft, ms) = (status.cached, status.draft, status.load_ms);
         // First the word, then the deed: who was answered by a version finds it listed.
         if let Some(current) = lane.journal.current() {
             let attempt = Some(Attempt::served(current));
@@ -133,6 +146,7 @@ impl Deployer {
             digest,
             ?source,
             cached,
+            draft,
             ms,
             "serves"
         );
@@ -144,8 +158,63 @@ impl Deployer {
         } else {
             lane.end_trial();
         }
+        if draft {
+            self.refine(name, number, path, artifact);
+        }
         self.forget(name, dropped).await;
         Ok(())
+    }
+
+    /// Has a generation that serves on a draft of its code serve on better code, as soon
+    /// as there is some and if it is the one that serves then.
+    fn refine(self: &Arc<Self>, name: &str, number: u64, path: PathBuf, artifact: Artifact) {
+        let deployer = Arc::clone(self);
+        let name = name.to_owned();
+        tokio::spawn(async move {
+            let better = deployer
+                .workshop
+                .stage(&name, number, &path, artifact, Code::Better);
+            let staged = match better.await {
+                Ok(staged) => staged,
+                Err(refusal) => {
+                    let reason = refusal.to_string();
+                    tracing::error!(
+                        plugin = name,
+                        generation = number,
+                        reason,
+                        "serves on a draft of its code"
+                    );
+                    return;
+                }
+            };
+            let Some(lane) = deployer.lanes.find(&name) else {
+                return;
+            };
+            let mut lane = lane.lock().await;
+            let Some(current) = lane.journal.current().cloned() else {
+                return;
+            };
+            if current.generation != number {
+                return;
+            }
+            let status = staged.status().clone();
+            let ms = status.load_ms;
+            let entry = deployer.roster.enter(&name);
+            entry.serve(status, &current, None);
+            let swapped = deployer.runtime.swap(staged);
+            tracing::info!(
+                plugin = name,
+                generation = number,
+                ms,
+                "serves on better code"
+            );
+            if let Some(retired) = swapped.retired {
+                tokio::spawn(drain(name.clone(), Some(number), retired));
+            }
+            if lane.is_on_trial() {
+                deployer.put_on_trial(&name, &mut lane, number, swapped.watch);
+            }
+        });
     }
 
     /// Takes a plugin out of service and notes it. `file` says that its file is gone.

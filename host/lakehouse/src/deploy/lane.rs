@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{MutexGuard, TryLockError};
+use tokio::sync::MutexGuard;
 use tokio::task::JoinHandle;
 
 use super::journal::Journal;
@@ -29,6 +29,13 @@ impl Lane {
     pub fn begin_trial(&mut self, trial: JoinHandle<()>) {
         self.end_trial();
         self.trial = Some(trial);
+    }
+
+    /// Whether requests are watched.
+    pub fn is_on_trial(&self) -> bool {
+        self.trial
+            .as_ref()
+            .is_some_and(|trial| !trial.is_finished())
     }
 
     /// Watches no more.
@@ -61,14 +68,6 @@ impl Shared {
     /// Waits for one's turn.
     pub async fn lock(&self) -> MutexGuard<'_, Lane> {
         self.lane.lock().await
-    }
-
-    /// Takes one's turn if it is nobody else's.
-    ///
-    /// # Errors
-    /// If it is.
-    pub fn try_lock(&self) -> Result<MutexGuard<'_, Lane>, TryLockError> {
-        self.lane.try_lock()
     }
 
     /// The journal as it was last written.

@@ -18,6 +18,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lakehouse_runtime::{Artifact, Runtime};
 use parking_lot::Mutex;
@@ -86,7 +87,7 @@ impl Deployer {
     pub async fn deploy(self: &Arc<Self>, name: &str, artifact: Artifact) -> Result<bool, Fault> {
         self.roster.claim(name).map_err(Fault::Name)?;
         let lane = self.lanes.get(name);
-        let mut lane = self.enter(name, &lane)?;
+        let mut lane = self.enter(name, &lane).await?;
         let first = lane.journal.current.is_none();
         let candidate = Candidate {
             path: self.vault.path(artifact.digest()),
@@ -106,7 +107,7 @@ impl Deployer {
     /// A [`Fault`]; what served before serves on.
     pub async fn rollback(self: &Arc<Self>, name: &str, target: &Target) -> Result<(), Fault> {
         let lane = self.lanes.find(name).ok_or_else(|| Fault::unknown(name))?;
-        let mut lane = self.enter(name, &lane)?;
+        let mut lane = self.enter(name, &lane).await?;
         self.go_back(name, &mut lane, target, Source::Rollback, None)
             .await
     }
@@ -126,7 +127,7 @@ impl Deployer {
         } else {
             self.lanes.find(name).ok_or_else(|| Fault::unknown(name))?
         };
-        let mut lane = self.enter(name, &lane)?;
+        let mut lane = self.enter(name, &lane).await?;
         let (artifact, source, file) = if is_there {
             let artifact = self.read(&path).await?.ok_or_else(|| Fault::busy(name))?;
             let file = artifact.digest().to_owned();
@@ -154,7 +155,7 @@ impl Deployer {
     /// A [`Fault`]; what served before serves on.
     pub async fn remove(&self, name: &str) -> Result<(), Fault> {
         let lane = self.lanes.find(name).ok_or_else(|| Fault::unknown(name))?;
-        let mut lane = self.enter(name, &lane)?;
+        let mut lane = self.enter(name, &lane).await?;
         if lane.journal.current.is_none() {
             return Err(Fault::unknown(name));
         }
@@ -317,12 +318,19 @@ impl Deployer {
         self.config.plugins.dir.join(format!("{name}.wasm"))
     }
 
-    /// One's turn to change a plugin, if it is nobody else's.
-    fn enter<'a>(&self, name: &str, lane: &'a lane::Shared) -> Result<MutexGuard<'a, Lane>, Fault> {
+    /// One's turn to change a plugin, if it is nobody else's. A draft that gives way to
+    /// better code does so within this time.
+    async fn enter<'a>(
+        &self,
+        name: &str,
+        lane: &'a lane::Shared,
+    ) -> Result<MutexGuard<'a, Lane>, Fault> {
+        const MOMENT: Duration = Duration::from_millis(50);
         if self.unsettled.lock().contains(name) {
             return Err(Fault::busy(name));
         }
-        lane.try_lock().map_err(|_| Fault::busy(name))
+        let turn = tokio::time::timeout(MOMENT, lane.lock()).await;
+        turn.map_err(|_| Fault::busy(name))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Request, StatusCode, Uri};
 use http_body_util::BodyExt;
 use lakehouse_capabilities::self_test;
-use lakehouse_runtime::{Artifact, Body, PluginSpec, Refusal, Runtime, Staged};
+use lakehouse_runtime::{Artifact, Body, Code, PluginSpec, Refusal, Runtime, Staged};
 use serde_json::Value;
 
 use crate::config::{Config, Probe};
@@ -49,7 +49,8 @@ impl Workshop {
         }
     }
 
-    /// Stages a component and puts it to its tests. `path` is where it came from.
+    /// Stages a component and puts it to its tests. `path` is where it came from, `code`
+    /// what it may run on if it was never compiled.
     ///
     /// # Errors
     /// If it is not fit to serve.
@@ -59,8 +60,9 @@ impl Workshop {
         generation: u64,
         path: &Path,
         artifact: Artifact,
+        code: Code,
     ) -> Result<Staged, Unfit> {
-        let staged = self.stage(name, generation, path, artifact).await?;
+        let staged = self.stage(name, generation, path, artifact, code).await?;
         let longest = self.config.plugins.check_timeout.0;
         match self_test(&staged, longest).await {
             Some(Err(reason)) => return Err(Unfit::SelfTest(reason)),
@@ -85,14 +87,16 @@ impl Workshop {
         generation: u64,
         path: &Path,
         artifact: Artifact,
+        code: Code,
     ) -> Result<Staged, Refusal> {
-        let spec = self.spec(name, generation, path);
+        let spec = self.spec(name, generation, path, code);
         self.runtime.stage(spec, artifact).await
     }
 
     /// What the runtime is told about a plugin.
-    fn spec(&self, name: &str, generation: u64, path: &Path) -> PluginSpec {
+    fn spec(&self, name: &str, generation: u64, path: &Path, code: Code) -> PluginSpec {
         let section = self.config.plugins.section(name);
+        let may_be_draft = section.draft == Some(true);
         PluginSpec {
             name: name.to_owned(),
             generation,
@@ -105,6 +109,7 @@ impl Workshop {
             config: section.config.unwrap_or_default(),
             env: section.env.unwrap_or_default(),
             heavy: section.heavy == Some(true),
+            code: if may_be_draft { code } else { Code::Best },
             scratch: (section.scratch == Some(true)).then(|| self.scratch.join(name)),
         }
     }

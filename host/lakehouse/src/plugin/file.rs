@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
-use lakehouse_runtime::{Artifact, Import, Inspection, Provider};
+use lakehouse_runtime::{Artifact, Code, Import, Inspection, Provider};
 use serde_json::json;
 
 use super::remote::stem;
@@ -55,7 +55,10 @@ pub async fn check(
     let (route, reason) = match host.roster.claim(&name) {
         Err(reason) => (None, Some(reason)),
         Ok(route) => {
-            let prepared = host.workshop.prepare(&name, 1, file, artifact).await;
+            let prepared = host
+                .workshop
+                .prepare(&name, 1, file, artifact, Code::Best)
+                .await;
             (Some(route), prepared.err().map(|unfit| unfit.to_string()))
         }
     };
