@@ -44,6 +44,16 @@ impl<T: Pod> Column<T> {
         }
     }
 
+    /// The values of some rows of a matrix, each of `stride` values, in that order.
+    pub fn rows(&self, stride: usize, order: &[u32]) -> Vec<T> {
+        let mut values = Vec::with_capacity(order.len() * stride);
+        for row in order {
+            let start = *row as usize * stride;
+            values.extend_from_slice(&self[start..start + stride]);
+        }
+        values
+    }
+
     /// The values to be changed, in memory from now on.
     pub fn to_mut(&mut self) -> &mut Vec<T> {
         if let Self::Mapped { .. } = self {

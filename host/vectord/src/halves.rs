@@ -57,13 +57,8 @@ impl Halves {
 
     /// Those of the rows in another order.
     pub fn ordered(&self, order: &[u32], stride: usize) -> Self {
-        let mut values = Vec::with_capacity(self.values.len());
-        for row in order {
-            let start = *row as usize * stride;
-            values.extend_from_slice(&self.values[start..start + stride]);
-        }
         Self {
-            values: values.into(),
+            values: self.values.rows(stride, order).into(),
             scale: self.scale,
         }
     }

@@ -114,12 +114,7 @@ fn build_unguarded(
 impl Coded {
     /// Those of the nodes in another order.
     fn ordered(self, order: &[u32]) -> Self {
-        let stride = self.quantizer.stride();
-        let mut codes = Vec::with_capacity(self.codes.len());
-        for node in order {
-            let start = *node as usize * stride;
-            codes.extend_from_slice(&self.codes[start..start + stride]);
-        }
+        let codes = self.codes.rows(self.quantizer.stride(), order);
         let bias: Vec<f32> = match &*self.bias {
             [] => Vec::new(),
             bias => order.iter().map(|node| bias[*node as usize]).collect(),

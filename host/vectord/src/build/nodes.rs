@@ -159,15 +159,16 @@ impl<'a> Nodes<'a> {
     /// Does some work on the nodes as a field.
     pub fn with_field<W: OnField>(&self, work: W) -> W::Output {
         if let Some(coded) = &self.coded {
-            let (bias, form): (&[f32], _) = match self.distance() {
-                Distance::L2 => (&coded.bias, CodeForm::Squares),
-                Distance::Cosine => (&[], CodeForm::Products),
+            return match self.distance() {
+                distance @ (Distance::L2 | Distance::Cosine) => work.run(&coded.field(distance)),
                 Distance::Dot => {
-                    let square = self.square;
-                    (&self.missing, CodeForm::Sphere { square })
+                    let form = CodeForm::Sphere {
+                        square: self.square,
+                    };
+                    let (quantizer, codes) = (&coded.quantizer, &coded.codes);
+                    work.run(&Codes::new(quantizer, codes, &self.missing, form))
                 }
             };
-            return work.run(&Codes::new(&coded.quantizer, &coded.codes, bias, form));
         }
         let stride = stride(self.rows.space.dimension);
         let mut matrix = vec![0.0; self.len() * stride];

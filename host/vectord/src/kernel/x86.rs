@@ -87,10 +87,44 @@ macro_rules! fold {
     }};
 }
 
-/// One kernel: `$step` over a query and each of some rows, then `$reduce`.
+/// One kernel: `$step` over a query and each of some rows, whose blocks
+/// `$load` brings to single precision.
 macro_rules! kernel {
-    ($name:ident, $features:literal, $type:ty, $lanes:literal, $load:ident, $load_row:ident,
-     $zero:ident, $add:ident, $reduce:ident, $step:expr) => {
+    (avx2 $name:ident, $type:ty, $load:ident, $step:expr) => {
+        kernel!(
+            $name,
+            "avx2,fma,f16c",
+            $type,
+            (
+                8,
+                load8,
+                $load,
+                _mm256_setzero_ps,
+                _mm256_add_ps,
+                reduce_add
+            ),
+            $step
+        );
+    };
+    (avx512 $name:ident, $type:ty, $load:ident, $step:expr) => {
+        kernel!(
+            $name,
+            "avx512f",
+            $type,
+            (
+                16,
+                load16,
+                $load,
+                _mm512_setzero_ps,
+                _mm512_add_ps,
+                _mm512_reduce_add_ps
+            ),
+            $step
+        );
+    };
+    ($name:ident, $features:literal, $type:ty,
+     ($lanes:literal, $load:ident, $load_row:ident, $zero:ident, $add:ident, $reduce:ident),
+     $step:expr) => {
         #[target_feature(enable = $features)]
         pub(in super::super) fn $name(
             query: &[f32],
@@ -114,60 +148,16 @@ macro_rules! kernels {
         pub(super) mod $module {
             use super::*;
 
-            kernel!(
-                dots_avx2,
-                "avx2,fma,f16c",
-                $type,
-                8,
-                load8,
-                $load8,
-                _mm256_setzero_ps,
-                _mm256_add_ps,
-                reduce_add,
-                |sum, x, y| _mm256_fmadd_ps(x, y, sum)
-            );
-            kernel!(
-                squares_avx2,
-                "avx2,fma,f16c",
-                $type,
-                8,
-                load8,
-                $load8,
-                _mm256_setzero_ps,
-                _mm256_add_ps,
-                reduce_add,
-                |sum, x, y| {
-                    let d = _mm256_sub_ps(x, y);
-                    _mm256_fmadd_ps(d, d, sum)
-                }
-            );
-            kernel!(
-                dots_avx512,
-                "avx512f",
-                $type,
-                16,
-                load16,
-                $load16,
-                _mm512_setzero_ps,
-                _mm512_add_ps,
-                _mm512_reduce_add_ps,
-                |sum, x, y| _mm512_fmadd_ps(x, y, sum)
-            );
-            kernel!(
-                squares_avx512,
-                "avx512f",
-                $type,
-                16,
-                load16,
-                $load16,
-                _mm512_setzero_ps,
-                _mm512_add_ps,
-                _mm512_reduce_add_ps,
-                |sum, x, y| {
-                    let d = _mm512_sub_ps(x, y);
-                    _mm512_fmadd_ps(d, d, sum)
-                }
-            );
+            kernel!(avx2 dots_avx2, $type, $load8, |sum, x, y| _mm256_fmadd_ps(x, y, sum));
+            kernel!(avx512 dots_avx512, $type, $load16, |sum, x, y| _mm512_fmadd_ps(x, y, sum));
+            kernel!(avx2 squares_avx2, $type, $load8, |sum, x, y| {
+                let d = _mm256_sub_ps(x, y);
+                _mm256_fmadd_ps(d, d, sum)
+            });
+            kernel!(avx512 squares_avx512, $type, $load16, |sum, x, y| {
+                let d = _mm512_sub_ps(x, y);
+                _mm512_fmadd_ps(d, d, sum)
+            });
         }
     };
 }
