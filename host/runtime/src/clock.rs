@@ -126,7 +126,8 @@ impl Drop for Spent<'_> {
 
 /// The future's output, unless `deadline` comes first or it has computed for longer than
 /// its plugin may. Also ends one that is always ready to go on, as a guest that spins
-/// is; and most are through before a timer is needed.
+/// is; and most are through before a timer is needed. One that is large is better given
+/// pinned: it is stored where it comes from and here otherwise.
 ///
 /// # Errors
 /// The clock that ran out.

@@ -7,7 +7,7 @@
 //! [`worker`](crate::worker)s.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::Poll;
@@ -157,7 +157,7 @@ impl Direct {
         let mut spent = spent.telling(&heavy);
         let mut warm = match self.shelf.take() {
             Some(warm) => warm,
-            None => bounded(limits, ticket.deadline, &mut spent, self.make())
+            None => bounded(limits, ticket.deadline, &mut spent, pin!(self.make()))
                 .await
                 .map_err(|clock| self.timed_out(&ticket, clock))?
                 .map_err(|error| self.no_room(Some(&ticket), &error))?,
@@ -166,9 +166,11 @@ impl Direct {
         let _refill = Refill(&self);
         let _busy = shared.stats.busy();
         warm.begin(ticket.context());
-        let answered = answer(&mut warm, request, word);
-        bounded(limits, ticket.deadline, &mut spent, answered)
-            .await
+        let ended = {
+            let answered = pin!(answer(&mut warm, request, word));
+            bounded(limits, ticket.deadline, &mut spent, answered).await
+        };
+        ended
             .map_err(|clock| self.timed_out(&ticket, clock))?
             .map_err(|error| {
                 let text = trap::describe_in(&error, warm.store.data());

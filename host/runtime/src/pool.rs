@@ -1,5 +1,6 @@
 //! Typed calls, and the warm instances for them.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -97,16 +98,18 @@ impl Pool {
         let mut spent = shared.clock(deadline, None);
         let mut warm = match self.shelf.take() {
             Some(warm) => warm,
-            None => bounded(limits, deadline, &mut spent, self.make())
+            None => bounded(limits, deadline, &mut spent, pin!(self.make()))
                 .await
                 .map_err(|clock| self.timed_out(clock))?
                 .map_err(|error| self.failed(&error, trap::describe(&error)))?,
         };
         let _busy = shared.stats.busy();
         warm.begin(context);
-        let called = f(&mut warm.store, &warm.instance);
-        let result = bounded(limits, deadline, &mut spent, called)
-            .await
+        let ended = {
+            let called = pin!(f(&mut warm.store, &warm.instance));
+            bounded(limits, deadline, &mut spent, called).await
+        };
+        let result = ended
             .map_err(|clock| self.timed_out(clock))?
             .map_err(|error| {
                 let text = trap::describe_in(&error, warm.store.data());

@@ -121,12 +121,17 @@ impl Gateway {
 
 /// An answer in any case: a panic on the way to it costs its own request alone, and not
 /// all that share the connection.
-async fn caught(answer: impl Future<Output = Response<ResponseBody>>) -> Response<ResponseBody> {
+fn caught<F>(answer: F) -> impl Future<Output = Response<ResponseBody>>
+where
+    F: Future<Output = Response<ResponseBody>>,
+{
     // What it held is dropped, and locks are not poisoned here.
-    let answer = AssertUnwindSafe(answer).catch_unwind().await;
-    answer.unwrap_or_else(|_| {
-        let detail = "the host failed on this request; its log says how";
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into()
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    answer.map(|answer| {
+        answer.unwrap_or_else(|_| {
+            let detail = "the host failed on this request; its log says how";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into()
+        })
     })
 }
 
@@ -150,7 +155,10 @@ impl Inner {
             .then(|| (request.method().clone(), request.uri().clone()));
         let response = match found {
             Some(route) => self.route(route, request, cause).await,
-            None if admin::covers(request.uri().path()) => admin::answer(self, request).await,
+            None if admin::covers(request.uri().path()) => {
+                // Every request's future would be as large otherwise, and is moved.
+                Box::pin(admin::answer(self, request)).await
+            }
             None => self.native(request),
         };
         let elapsed = started.elapsed();

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use object::read::elf::{ElfFile64, Sym};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol};
 use wasmtime::component::Component;
 use wasmtime_environ::obj::ELF_WASMTIME_TRAPS;
@@ -35,11 +36,14 @@ impl Code {
         let image = unsafe {
             std::slice::from_raw_parts(image.start, image.end.offset_from_unsigned(image.start))
         };
-        let file = object::read::elf::ElfFile64::<Endianness>::parse(image).ok()?;
+        let file = ElfFile64::<Endianness>::parse(image).ok()?;
         let section = file.section_by_name(".text")?;
         let text = section.data().ok()?;
         let base = text.as_ptr().addr();
 
+        // Looked at where they begin only: finding their ends takes as long as all else.
+        let names = file.elf_symbol_table().string_section();
+        let names = file.section_by_index(names).ok()?.data().ok()?;
         // As they come, so that tens of thousands leave few ranges: they mostly lie in
         // order, with what is no function apart.
         let mut functions: Vec<Range<usize>> = Vec::new();
@@ -48,7 +52,8 @@ impl Code {
             if symbol.section_index() != Some(section.index()) {
                 continue;
             }
-            let function = symbol.name().is_ok_and(is_function);
+            let name = usize::try_from(symbol.elf_symbol().st_name(file.endian())).ok()?;
+            let function = names.get(name..).is_some_and(is_function);
             if function {
                 let start = base.checked_add(usize::try_from(symbol.address()).ok()?)?;
                 let end = start.checked_add(usize::try_from(symbol.size()).ok()?)?;
@@ -87,11 +92,11 @@ impl Code {
     }
 }
 
-/// Whether a symbol is that of a function of a core module: `wasm[1]::function[23]`, and
-/// its name if it has one.
-fn is_function(symbol: &str) -> bool {
-    symbol.strip_prefix("wasm[").is_some_and(|rest| {
-        let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
-        rest.starts_with("]::function[")
+/// Whether the name of a symbol, and whatever comes after it, is that of a function of a
+/// core module: `wasm[1]::function[23]`, and its name if it has one.
+fn is_function(symbol: &[u8]) -> bool {
+    symbol.strip_prefix(b"wasm[").is_some_and(|rest| {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        rest[digits..].starts_with(b"]::function[")
     })
 }
