@@ -24,7 +24,7 @@ def plot(file, title, curves):
     # Recall as the number of nines, so that 0.9, 0.99 and 0.999 are as far apart.
     across = lambda recall: left + width * (-math.log10(max(1 - recall, 2e-4)) - 0.69) / (3.7 - 0.69)
     down = lambda rate: top + height * (high - math.log10(rate)) / max(high - low, 1e-9)
-    colours = ["#d62728", "#ff7f0e", "#9467bd", "#1f77b4", "#2ca02c", "#7f7f7f"]
+    colours = ["#d62728", "#ff7f0e", "#9467bd", "#1f77b4", "#2ca02c", "#8c564b", "#7f7f7f"]
     parts = [f'<text x="{left}" y="24" font-size="15">{title}</text>']
     for recall in (0.8, 0.9, 0.95, 0.99, 0.995, 0.999):
         x = across(recall)
