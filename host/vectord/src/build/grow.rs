@@ -1,11 +1,11 @@
-//! Growing a navigable graph (HNSW, Malkov and Yashunin 2016, with their
-//! heuristic of neighbour selection), many threads at once.
+//! Growing a navigable graph (HNSW, Malkov and Yashunin 2016), many threads
+//! at once.
 //!
 //! Lists of links are arrays of atomics. A thread that changes a list holds
 //! the node's lock; readers take none: every value that they can see is a
 //! node or the end, and a list half old and half new is a list to walk by.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -15,6 +15,7 @@ use crate::walk::{Links, NONE, Scratch, descend, score, walk};
 
 use super::kept::Kept;
 use super::nodes::Nodes;
+use super::select::{Candidate, Selection};
 use super::{Grow, Shape};
 
 /// Most layers above the lowest.
@@ -62,14 +63,19 @@ pub(super) struct Growing<'a, F: Field> {
 struct Layer {
     width: usize,
     links: Vec<AtomicU32>,
+    /// How many links at the beginning of each list were chosen together;
+    /// those after them were added since. Changed with the node locked.
+    chosen: Vec<AtomicU16>,
 }
 
 impl Layer {
     fn new(nodes: usize, width: usize) -> Self {
         let empty = || AtomicU32::new(NONE);
+        let none = AtomicU16::default;
         Self {
             width,
             links: std::iter::repeat_with(empty).take(nodes * width).collect(),
+            chosen: std::iter::repeat_with(none).take(nodes).collect(),
         }
     }
 
@@ -121,13 +127,10 @@ impl<F: Field> Links for At<'_, '_, F> {
 pub(super) struct Hands<F: Field> {
     scratch: Scratch,
     probe: F::Probe,
-    other: F::Probe,
-    chosen: Vec<F::Probe>,
-    candidates: Vec<(f32, u32)>,
+    selection: Selection<F>,
     /// Layer and node of each link of the node being inserted.
     joined: Vec<(usize, u32)>,
     rows: Vec<u32>,
-    scores: Vec<f32>,
 }
 
 impl<F: Field> Hands<F> {
@@ -135,12 +138,9 @@ impl<F: Field> Hands<F> {
         Self {
             scratch: Scratch::default(),
             probe: F::Probe::default(),
-            other: F::Probe::default(),
-            chosen: Vec::new(),
-            candidates: Vec::new(),
+            selection: Selection::new(),
             joined: Vec::new(),
             rows: Vec::new(),
-            scores: Vec::new(),
         }
     }
 }
@@ -222,6 +222,14 @@ impl<'a, F: Field> Growing<'a, F> {
         }
     }
 
+    /// How many links of a list were chosen together.
+    fn chosen(&self, node: u32, level: usize) -> &AtomicU16 {
+        match level {
+            0 => &self.base.chosen[node as usize],
+            _ => &self.upper[node as usize][level - 1].chosen[0],
+        }
+    }
+
     /// Puts links in the place of a node's.
     pub fn set(&self, node: u32, level: usize, links: &[u32]) {
         set(self.list(node, level), links.iter().copied());
@@ -229,23 +237,25 @@ impl<'a, F: Field> Growing<'a, F> {
 
     /// Keeps of some links of a node those that growing would.
     pub fn thin(&self, node: u32, level: usize, links: &mut Vec<u32>, hands: &mut Hands<F>) {
-        self.rank(node, links, hands);
-        self.select(self.list(node, level).len(), hands);
+        let selection = &mut hands.selection;
+        selection.rank(self.field, node, links, 0);
+        selection.select(self.field, self.list(node, level).len());
         links.clear();
-        links.extend(hands.candidates.iter().map(|(_, row)| *row));
+        links.extend(selection.candidates.iter().map(|candidate| candidate.row));
     }
 
-    /// Makes some nodes the candidates for a node's links.
-    fn rank(&self, node: u32, others: &[u32], hands: &mut Hands<F>) {
-        self.field.aim(node, &mut hands.other);
-        hands.scores.resize(others.len(), 0.0);
-        self.field.scores(&hands.other, others, &mut hands.scores);
-        hands.candidates.clear();
-        let scored = hands.scores.iter().copied().zip(others.iter().copied());
-        hands.candidates.extend(scored);
-        hands
-            .candidates
-            .sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    /// Chooses among the candidates for a node, which is locked, and links it to those.
+    fn choose(&self, node: u32, level: usize, most: usize, selection: &mut Selection<F>) {
+        let selected = selection.select(self.field, most);
+        let chosen = &selection.candidates;
+        set(
+            self.list(node, level),
+            chosen.iter().map(|candidate| candidate.row),
+        );
+        let together = if selected { chosen.len() } else { 0 };
+        // Lists are not as long as that.
+        let together = u16::try_from(together).unwrap_or(0);
+        self.chosen(node, level).store(together, Ordering::Relaxed);
     }
 
     fn insert(&self, node: u32, hands: &mut Hands<F>) {
@@ -305,44 +315,25 @@ impl<'a, F: Field> Growing<'a, F> {
         };
         let scratch = &mut hands.scratch;
         walk(self.field, probe, &links, start, self.shape.ef, scratch);
-        hands.candidates.clear();
+        let selection = &mut hands.selection;
+        selection.candidates.clear();
         let found = scratch.pool.found().filter(|(_, row)| *row != node);
-        hands.candidates.extend(found);
-        let nearest = hands.candidates.first().map_or(start, |(_, row)| *row);
-        self.select(self.shape.m, hands);
-        let chosen = hands.candidates.iter();
-        set(self.list(node, level), chosen.clone().map(|(_, row)| *row));
-        hands.joined.extend(chosen.map(|(_, row)| (level, *row)));
+        selection
+            .candidates
+            .extend(found.map(|(distance, row)| Candidate {
+                distance,
+                row,
+                chosen: false,
+            }));
+        let nearest = selection.candidates.first();
+        let nearest = nearest.map_or(start, |candidate| candidate.row);
+        let _own = self.locks[node as usize].lock();
+        self.choose(node, level, self.shape.m, selection);
+        let chosen = selection.candidates.iter();
+        hands
+            .joined
+            .extend(chosen.map(|candidate| (level, candidate.row)));
         nearest
-    }
-
-    /// Keeps of the candidates, nearest first, those that are nearer to the
-    /// node than to any kept before: at most `most`.
-    fn select(&self, most: usize, hands: &mut Hands<F>) {
-        let Hands {
-            candidates, chosen, ..
-        } = hands;
-        if candidates.len() < most {
-            return;
-        }
-        let mut kept = 0;
-        for at in 0..candidates.len() {
-            if kept == most {
-                break;
-            }
-            let (distance, row) = candidates[at];
-            let apart = |probe: &F::Probe| score(self.field, probe, row) >= distance;
-            if !chosen[..kept].iter().all(apart) {
-                continue;
-            }
-            if chosen.len() == kept {
-                chosen.push(F::Probe::default());
-            }
-            self.field.aim(row, &mut chosen[kept]);
-            candidates[kept] = (distance, row);
-            kept += 1;
-        }
-        candidates.truncate(kept);
     }
 
     /// Links `node` to `new`, giving up links where the list is full.
@@ -358,12 +349,10 @@ impl<'a, F: Field> Growing<'a, F> {
             free.store(new, Ordering::Relaxed);
             return;
         }
-        let mut others = std::mem::take(&mut hands.rows);
-        others.push(new);
-        self.rank(node, &others, hands);
-        hands.rows = others;
-        self.select(list.len(), hands);
-        set(list, hands.candidates.iter().map(|(_, row)| *row));
+        hands.rows.push(new);
+        let chosen = usize::from(self.chosen(node, level).load(Ordering::Relaxed));
+        hands.selection.rank(self.field, node, &hands.rows, chosen);
+        self.choose(node, level, list.len(), &mut hands.selection);
     }
 
     fn finish(self) -> Graph {

@@ -11,6 +11,7 @@ mod kept;
 mod layers;
 mod layout;
 mod nodes;
+mod select;
 mod twins;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
