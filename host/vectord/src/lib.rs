@@ -33,6 +33,7 @@ mod manifest;
 mod mapping;
 mod matching;
 mod pace;
+mod pool;
 mod quantizer;
 mod record;
 mod recover;

@@ -1,0 +1,175 @@
+//! The candidates of a walk.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// The widest pool that is one sorted array.
+const NARROW: usize = 512;
+
+/// The nearest candidates so far, at most `limit`.
+///
+/// Up to the usual widths they are one sorted array, since moving a few words is quicker
+/// than keeping two heaps; beyond, two heaps.
+///
+/// An entry is the score's bits, made to sort as integers, then the row, then
+/// whether the node was left already, which heaps do not note.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    /// Nearest first; of a wide pool once it is settled.
+    entries: Vec<u64>,
+    limit: usize,
+    /// All entries before this one were left.
+    next: usize,
+    /// Those of a wide pool, the farthest at the top.
+    held: BinaryHeap<u64>,
+    /// Those that were not left yet, and some that the pool gave up since; the nearest at
+    /// the top.
+    waiting: BinaryHeap<Reverse<u64>>,
+}
+
+impl Pool {
+    pub fn start(&mut self, limit: usize) {
+        self.entries.clear();
+        self.held.clear();
+        self.waiting.clear();
+        self.limit = limit;
+        self.next = 0;
+        if !self.is_wide() {
+            self.entries.reserve(limit + 1);
+        }
+    }
+
+    fn is_wide(&self) -> bool {
+        self.limit > NARROW
+    }
+
+    pub fn key(score: f32, row: u32) -> u64 {
+        let bits = score.to_bits();
+        let sign = (bits as i32 >> 31) as u32;
+        let ordered = bits ^ (sign | 0x8000_0000);
+        u64::from(ordered) << 32 | u64::from(row << 1)
+    }
+
+    fn score(entry: u64) -> f32 {
+        let ordered = (entry >> 32) as u32;
+        let sign = (!ordered as i32 >> 31) as u32;
+        f32::from_bits(ordered ^ (sign | 0x8000_0000))
+    }
+
+    pub fn row(entry: u64) -> u32 {
+        entry as u32 >> 1
+    }
+
+    /// Takes a candidate in if it is near enough.
+    #[inline]
+    pub fn offer(&mut self, score: f32, row: u32) {
+        let key = Self::key(score, row);
+        if self.is_wide() {
+            return self.offer_wide(key);
+        }
+        if self.entries.len() == self.limit {
+            match self.entries.last() {
+                Some(worst) if key < *worst => self.entries.pop(),
+                _ => return,
+            };
+        }
+        let at = self.entries.partition_point(|entry| *entry < key);
+        self.entries.insert(at, key);
+        self.next = self.next.min(at);
+    }
+
+    fn offer_wide(&mut self, key: u64) {
+        if self.held.len() < self.limit {
+            self.held.push(key);
+        } else {
+            match self.held.peek_mut() {
+                Some(mut worst) if key < *worst => *worst = key,
+                _ => return,
+            }
+        }
+        self.waiting.push(Reverse(key));
+    }
+
+    /// Whether a candidate of this key is too far to be taken in.
+    pub fn refuses(&self, key: u64) -> bool {
+        let (count, worst) = if self.is_wide() {
+            (self.held.len(), self.held.peek())
+        } else {
+            (self.entries.len(), self.entries.last())
+        };
+        count == self.limit && worst.is_some_and(|worst| key > *worst)
+    }
+
+    /// The nearest node that was not left yet; it is now.
+    #[inline]
+    pub fn leave(&mut self) -> Option<u32> {
+        if self.is_wide() {
+            let Reverse(nearest) = self.waiting.pop()?;
+            return (!self.refuses(nearest)).then(|| Self::row(nearest));
+        }
+        while let Some(entry) = self.entries.get_mut(self.next) {
+            self.next += 1;
+            if *entry & 1 == 0 {
+                *entry |= 1;
+                return Some(Self::row(*entry));
+            }
+        }
+        None
+    }
+
+    /// The node that is likely to be left next.
+    #[inline]
+    pub fn peek(&self) -> Option<u32> {
+        if self.is_wide() {
+            return self.waiting.peek().map(|Reverse(next)| Self::row(*next));
+        }
+        let rest = self.entries.get(self.next..)?;
+        let entry = rest.iter().find(|entry| **entry & 1 == 0)?;
+        Some(Self::row(*entry))
+    }
+
+    /// No more is offered: puts the candidates in order.
+    pub fn settle(&mut self) {
+        if self.is_wide() {
+            self.entries.extend(self.held.drain());
+            self.entries.sort_unstable();
+        }
+    }
+
+    /// Candidates of a settled pool, nearest first, with their scores.
+    pub fn found(&self) -> impl Iterator<Item = (f32, u32)> + '_ {
+        let entries = self.entries.iter();
+        entries.map(|entry| (Self::score(*entry), Self::row(*entry)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_nearest_are_kept_and_left_in_order(
+            scores in prop::collection::vec(-1e9_f32..1e9, 0..3 * NARROW),
+            limit in prop_oneof![1..20_usize, NARROW - 5..NARROW + 100],
+        ) {
+            let mut pool = Pool::default();
+            pool.start(limit);
+            for (score, row) in scores.iter().zip(0..) {
+                pool.offer(*score, row);
+            }
+            let mut wanted: Vec<(f32, u32)> = scores.iter().copied().zip(0..).collect();
+            wanted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            wanted.truncate(limit);
+            let mut left = Vec::new();
+            while let Some(row) = pool.leave() {
+                left.push(row);
+            }
+            prop_assert_eq!(left, wanted.iter().map(|(_, row)| *row).collect::<Vec<_>>());
+            pool.settle();
+            prop_assert_eq!(pool.found().collect::<Vec<_>>(), wanted);
+        }
+    }
+}
