@@ -1,6 +1,5 @@
 //! The candidates of a walk.
 
-use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// The widest pool that is one sorted array.
@@ -9,10 +8,11 @@ const NARROW: usize = 512;
 /// The nearest candidates so far, at most `limit`.
 ///
 /// Up to the usual widths they are one sorted array, since moving a few words is quicker
-/// than keeping two heaps; beyond, two heaps.
+/// than keeping heaps, and it knows which of them were left. A wide one is a heap, whose
+/// walk keeps those to be left by itself.
 ///
 /// An entry is the score's bits, made to sort as integers, then the row, then
-/// whether the node was left already, which heaps do not note.
+/// whether the node was left already.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     /// Nearest first; of a wide pool once it is settled.
@@ -22,25 +22,22 @@ pub(crate) struct Pool {
     next: usize,
     /// Those of a wide pool, the farthest at the top.
     held: BinaryHeap<u64>,
-    /// Those that were not left yet, and some that the pool gave up since; the nearest at
-    /// the top.
-    waiting: BinaryHeap<Reverse<u64>>,
 }
 
 impl Pool {
     pub fn start(&mut self, limit: usize) {
         self.entries.clear();
         self.held.clear();
-        self.waiting.clear();
         self.limit = limit;
         self.next = 0;
-        if !self.is_wide() {
+        if !Self::is_wide(limit) {
             self.entries.reserve(limit + 1);
         }
     }
 
-    fn is_wide(&self) -> bool {
-        self.limit > NARROW
+    /// Whether a pool of this limit is a heap.
+    pub fn is_wide(limit: usize) -> bool {
+        limit > NARROW
     }
 
     pub fn key(score: f32, row: u32) -> u64 {
@@ -64,7 +61,7 @@ impl Pool {
     #[inline]
     pub fn offer(&mut self, score: f32, row: u32) {
         let key = Self::key(score, row);
-        if self.is_wide() {
+        if Self::is_wide(self.limit) {
             return self.offer_wide(key);
         }
         if self.entries.len() == self.limit {
@@ -81,18 +78,16 @@ impl Pool {
     fn offer_wide(&mut self, key: u64) {
         if self.held.len() < self.limit {
             self.held.push(key);
-        } else {
-            match self.held.peek_mut() {
-                Some(mut worst) if key < *worst => *worst = key,
-                _ => return,
-            }
+        } else if let Some(mut worst) = self.held.peek_mut()
+            && key < *worst
+        {
+            *worst = key;
         }
-        self.waiting.push(Reverse(key));
     }
 
     /// Whether a candidate of this key is too far to be taken in.
     pub fn refuses(&self, key: u64) -> bool {
-        let (count, worst) = if self.is_wide() {
+        let (count, worst) = if Self::is_wide(self.limit) {
             (self.held.len(), self.held.peek())
         } else {
             (self.entries.len(), self.entries.last())
@@ -100,13 +95,9 @@ impl Pool {
         count == self.limit && worst.is_some_and(|worst| key > *worst)
     }
 
-    /// The nearest node that was not left yet; it is now.
+    /// The nearest node that was not left yet, of a pool that is not wide; it is now.
     #[inline]
     pub fn leave(&mut self) -> Option<u32> {
-        if self.is_wide() {
-            let Reverse(nearest) = self.waiting.pop()?;
-            return (!self.refuses(nearest)).then(|| Self::row(nearest));
-        }
         while let Some(entry) = self.entries.get_mut(self.next) {
             self.next += 1;
             if *entry & 1 == 0 {
@@ -120,9 +111,6 @@ impl Pool {
     /// The node that is likely to be left next.
     #[inline]
     pub fn peek(&self) -> Option<u32> {
-        if self.is_wide() {
-            return self.waiting.peek().map(|Reverse(next)| Self::row(*next));
-        }
         let rest = self.entries.get(self.next..)?;
         let entry = rest.iter().find(|entry| **entry & 1 == 0)?;
         Some(Self::row(*entry))
@@ -130,7 +118,7 @@ impl Pool {
 
     /// No more is offered: puts the candidates in order.
     pub fn settle(&mut self) {
-        if self.is_wide() {
+        if Self::is_wide(self.limit) {
             self.entries.extend(self.held.drain());
             self.entries.sort_unstable();
         }
@@ -163,13 +151,15 @@ mod tests {
             let mut wanted: Vec<(f32, u32)> = scores.iter().copied().zip(0..).collect();
             wanted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             wanted.truncate(limit);
-            let mut left = Vec::new();
-            while let Some(row) = pool.leave() {
-                left.push(row);
-            }
-            prop_assert_eq!(left, wanted.iter().map(|(_, row)| *row).collect::<Vec<_>>());
             pool.settle();
-            prop_assert_eq!(pool.found().collect::<Vec<_>>(), wanted);
+            prop_assert_eq!(pool.found().collect::<Vec<_>>(), wanted.clone());
+            if !Pool::is_wide(limit) {
+                let mut left = Vec::new();
+                while let Some(row) = pool.leave() {
+                    left.push(row);
+                }
+                prop_assert_eq!(left, wanted.iter().map(|(_, row)| *row).collect::<Vec<_>>());
+            }
         }
     }
 }

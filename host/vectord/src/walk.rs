@@ -65,6 +65,11 @@ pub(crate) fn walk<F: Field>(
     ef: usize,
     scratch: &mut Scratch,
 ) {
+    if Pool::is_wide(ef) {
+        let all = |_| true;
+        walk_accepted(field, probe, links, start, ef, usize::MAX, all, scratch);
+        return;
+    }
     let Scratch {
         visited,
         pool,
@@ -93,7 +98,6 @@ pub(crate) fn walk<F: Field>(
             pool.offer(*score, *row);
         }
     }
-    pool.settle();
 }
 
 /// Walks from `start` over all nodes to the `ef` nearest to the probe that
@@ -202,4 +206,46 @@ pub(crate) fn score<F: Field>(field: &F, probe: &F::Probe, row: u32) -> f32 {
     let mut score = [0.0];
     field.scores(probe, &[row], &mut score);
     score[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::Floats;
+    use crate::kernel::FLOATS;
+
+    /// Each node leads to the next few around.
+    struct Ring(u32);
+
+    impl Links for Ring {
+        fn each(&self, node: u32, mut visit: impl FnMut(u32)) {
+            for step in [1, 2, 40] {
+                visit((node + step) % self.0);
+            }
+        }
+
+        fn prefetch(&self, _: u32) {}
+    }
+
+    #[test]
+    fn wide_walks_find_what_narrow_ones_do() {
+        const ROWS: u32 = 3000;
+        let mut matrix = vec![0.0_f32; ROWS as usize * FLOATS];
+        for (row, values) in (0..ROWS).zip(matrix.chunks_mut(FLOATS)) {
+            let angle = row as f32 / ROWS as f32 * std::f32::consts::TAU;
+            (values[0], values[1]) = (angle.cos(), angle.sin());
+        }
+        let field = Floats::squares(&matrix, FLOATS);
+        let probe = field.query(&[0.3, -0.9]);
+        let mut scratch = Scratch::default();
+        let mut found = |ef: usize| {
+            walk(&field, &probe, &Ring(ROWS), 7, ef, &mut scratch);
+            scratch.pool.found().collect::<Vec<_>>()
+        };
+        let narrow = (1..).find(|ef| Pool::is_wide(ef + 1)).unwrap();
+        let (most, all) = (found(narrow), found(narrow + 1));
+        assert_eq!(most.len(), narrow);
+        assert_eq!(all.len(), narrow + 1);
+        assert_eq!(all[..narrow], most);
+    }
 }

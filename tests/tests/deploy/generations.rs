@@ -205,10 +205,7 @@ async fn a_generation_that_keeps_failing_is_left_by_itself() {
     let all = generations(&server).await;
     assert_eq!(all[1]["outcome"], "rolled-back");
     let reason = all[1]["reason"].as_str().unwrap();
-    let (counted, rest) = reason.split_once(' ').unwrap();
-    assert!(rest.starts_with("of its first 20 requests"), "{reason}");
-    // Requests go on failing while the host is on its way back.
-    assert!((3..=20).contains(&counted.parse().unwrap()), "{reason}");
+    assert!(reason.contains("3 of its first 20 requests"), "{reason}");
 
     // And the bad file is not taken again.
     server.restart().await;
