@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 pub enum Verdict {
     /// So many requests ended, and too few of them failed.
     Passed,
-    /// This many of them trapped or timed out.
+    /// This many of them trapped or timed out, which ends it: what fails after does not
+    /// count.
     Failed(u64),
 }
 
@@ -44,10 +45,9 @@ impl Trial {
         self.failed.store(0, Relaxed);
         self.left.store(requests, Relaxed);
         loop {
-            let failed = self.failed.load(Relaxed);
-            if failed >= failures {
+            if self.failed.load(Relaxed) >= failures {
                 self.left.store(0, Relaxed);
-                return Verdict::Failed(failed);
+                return Verdict::Failed(failures);
             }
             if self.left.load(Relaxed) == 0 {
                 return Verdict::Passed;
