@@ -33,7 +33,7 @@ QUERIES = 1000
 EFS = [10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 448, 640, 896, 1280]
 # Of vectors without any order hardly one is nearer than the others: finding those takes
 # a look at a good part of them all.
-WIDE_EFS = [1792, 2560, 3584, 5120, 7168, 10_000]
+WIDE_EFS = [1792, 2560, 3584, 5120, 7168, 10_000, 14_336, 20_480, 28_672, 40_960]
 # Wide enough: what comes after tells nothing new.
 ENOUGH = 0.998
 PERCENTS = [1, 10, 50]

@@ -2,7 +2,10 @@
 
 use crate::column::Column;
 use crate::field::Field;
-use crate::walk::{Links, NONE, Scratch, descend, score, walk, walk_accepted};
+use crate::pool::Pool;
+use crate::walk::{
+    Forecast, Links, NONE, Scratch, descend, look_at_rest, score, walk, walk_accepted,
+};
 
 /// Layers of links, each list of a fixed width and ended by [`NONE`] if it is
 /// not full.
@@ -80,11 +83,34 @@ impl Graph {
         list.take_while(|link| *link != NONE)
     }
 
-    /// Walks to the `ef` nodes nearest to a probe, which are in the scratch's
-    /// pool then.
-    pub fn search<F: Field>(&self, field: &F, probe: &F::Probe, ef: usize, scratch: &mut Scratch) {
+    /// Walks to the `ef` nodes nearest to a probe, of which the `wanted` nearest
+    /// at least are in the scratch's pool then. Looks at each node instead where
+    /// that is less work.
+    pub fn search<F: Field>(
+        &self,
+        field: &F,
+        probe: &F::Probe,
+        ef: usize,
+        wanted: usize,
+        scratch: &mut Scratch,
+    ) {
+        /// Beyond this keeping the candidates in order is the most of the work.
+        const WIDEST: usize = 16_384;
+        if ef > WIDEST {
+            scratch.start(field.rows(), wanted);
+            return look_at_rest(field, probe, self.nodes(), wanted, scratch);
+        }
         let start = self.descend(field, probe, scratch);
-        walk(field, probe, &self.lists(), start, ef, scratch);
+        let lists = self.lists();
+        if !Pool::is_wide(ef) {
+            return walk(field, probe, &lists, start, ef, scratch);
+        }
+        let mut forecast = Forecast::new(self.nodes(), ef);
+        let goes_on = |left, scored| forecast.goes_on(left, scored);
+        let all = |_| true;
+        if !walk_accepted(field, probe, &lists, start, ef, goes_on, all, scratch) {
+            look_at_rest(field, probe, self.nodes(), wanted, scratch);
+        }
     }
 
     /// Walks to the `ef` nodes nearest to a probe among those that `accept`
@@ -101,7 +127,8 @@ impl Graph {
     ) -> bool {
         let start = self.descend(field, probe, scratch);
         let lists = self.lists();
-        walk_accepted(field, probe, &lists, start, ef, budget, accept, scratch)
+        let goes_on = |_, scored| scored <= budget;
+        walk_accepted(field, probe, &lists, start, ef, goes_on, accept, scratch)
     }
 
     fn lists(&self) -> Lists<'_> {
@@ -126,5 +153,55 @@ impl Graph {
             place = upper.down[found as usize];
         }
         place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::Floats;
+    use crate::kernel::FLOATS;
+
+    /// Numbers without order, from 0 to 1.
+    fn noise(seed: u64) -> impl FnMut() -> f32 {
+        let mut state = seed;
+        move || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 40) as f32 / (1 << 24) as f32
+        }
+    }
+
+    #[test]
+    fn a_walk_that_would_score_most_nodes_looks_at_each() {
+        const NODES: u32 = 5000;
+        const WIDTH: usize = 16;
+        // Vectors that share a node's come behind the nodes.
+        const ROWS: usize = NODES as usize + 70;
+        let mut noise = noise(7);
+        let matrix: Vec<f32> = (0..ROWS * FLOATS).map(|_| noise()).collect();
+        let field = Floats::squares(&matrix, FLOATS);
+        // Links without order too: a walk to the nearest sees few of them.
+        let links = (0..NODES as usize * WIDTH).map(|_| (noise() * NODES as f32) as u32);
+        let graph = Graph {
+            entry: 0,
+            width: WIDTH,
+            base: links.collect::<Vec<_>>().into(),
+            uppers: Vec::new(),
+        };
+        let probe = field.query(&[0.5; FLOATS]);
+        let mut nodes: Vec<_> = (0..NODES)
+            .map(|row| (score(&field, &probe, row), row))
+            .collect();
+        nodes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut scratch = Scratch::default();
+        for wanted in [10, 700] {
+            for ef in [1000, 20_000] {
+                graph.search(&field, &probe, ef, wanted, &mut scratch);
+                let found: Vec<_> = scratch.pool.found().collect();
+                assert_eq!(found, nodes[..wanted]);
+            }
+        }
     }
 }

@@ -60,6 +60,6 @@ pub use types::{
     Quantization, Query, Recovery, Source, SourceTable, StoredItem,
 };
 pub use validate::{
-    MAX_DIMENSION, MAX_EF, MAX_HITS, MAX_ID, MAX_K, MAX_M, MAX_METADATA, MAX_NAME, MAX_NORM,
-    MAX_QUERIES, MIN_NORM, name as check_name,
+    MAX_DIMENSION, MAX_EF, MAX_EF_CONSTRUCTION, MAX_HITS, MAX_ID, MAX_K, MAX_M, MAX_METADATA,
+    MAX_NAME, MAX_NORM, MAX_QUERIES, MIN_NORM, name as check_name,
 };

@@ -116,6 +116,16 @@ impl Pool {
         Some(Self::row(*entry))
     }
 
+    /// Keeps the `limit` nearest, and takes in what is nearer than those.
+    pub fn narrow(&mut self, limit: usize) {
+        self.settle();
+        self.limit = limit.min(self.limit);
+        self.entries.truncate(self.limit);
+        if Self::is_wide(self.limit) {
+            self.held.extend(self.entries.drain(..));
+        }
+    }
+
     /// No more is offered: puts the candidates in order.
     pub fn settle(&mut self) {
         if Self::is_wide(self.limit) {
@@ -138,6 +148,28 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn a_narrowed_pool_keeps_the_nearest_of_all(
+            scores in prop::collection::vec(-1e9_f32..1e9, 0..3 * NARROW),
+            limits in [1..2 * NARROW, 1..2 * NARROW],
+            before in 0..3 * NARROW,
+        ) {
+            let mut pool = Pool::default();
+            pool.start(limits[0]);
+            for (row, score) in scores.iter().enumerate() {
+                if row == before {
+                    pool.narrow(limits[1]);
+                }
+                pool.offer(*score, row as u32);
+            }
+            pool.narrow(limits[1]);
+            pool.settle();
+            let mut wanted: Vec<(f32, u32)> = scores.iter().copied().zip(0..).collect();
+            wanted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            wanted.truncate(limits[0].min(limits[1]));
+            prop_assert_eq!(pool.found().collect::<Vec<_>>(), wanted);
+        }
+
         #[test]
         fn the_nearest_are_kept_and_left_in_order(
             scores in prop::collection::vec(-1e9_f32..1e9, 0..3 * NARROW),

@@ -166,15 +166,11 @@ impl Segment {
 
     /// Searches by the graph; nothing if looking at each row is less work.
     fn walk(&self, sealed: &Sealed, probe: &Probe<'_>) -> Vec<usize> {
-        /// Beyond this keeping the candidates in order costs more than a scan.
-        const WIDEST: usize = 16_384;
         let wanted = Self::wanted(sealed, probe);
-        let mut width = probe.ef.max(wanted);
         let dead = self.dead();
-        if dead > 0 {
-            width += width * dead / (self.len() - dead).max(1);
-        }
-        if width >= sealed.graph.nodes() / 2 || width > WIDEST {
+        let and_dead = |live: usize| live + live * dead / (self.len() - dead).max(1);
+        let width = and_dead(probe.ef.max(wanted));
+        if width >= sealed.graph.nodes() / 2 {
             return Vec::new();
         }
         let live = |row: usize| dead == 0 || self.live_at(row, probe.seq);
@@ -185,6 +181,7 @@ impl Segment {
                     graph: &sealed.graph,
                     vector: &probe.vector,
                     width,
+                    wanted: and_dead(wanted),
                     scratch,
                 },
             );
@@ -207,13 +204,15 @@ impl Segment {
         // A node counts if any of the rows that share its vector does.
         let accept = |node: u32| !sealed.each_row(node, |row| !takes(row));
         SCRATCH.with_borrow_mut(|scratch| {
-            let walk = Walk {
+            let walk = WalkTo {
                 graph: &sealed.graph,
                 vector: &probe.vector,
                 width,
+                accept,
+                most,
                 scratch,
             };
-            match self.with_field(sealed, WalkTo { walk, accept, most }) {
+            match self.with_field(sealed, walk) {
                 true => sealed.rows_of(scratch, wanted, takes),
                 false => Vec::new(),
             }
@@ -299,6 +298,7 @@ struct Walk<'a> {
     graph: &'a Graph,
     vector: &'a [f32],
     width: usize,
+    wanted: usize,
     scratch: &'a mut Scratch,
 }
 
@@ -306,26 +306,37 @@ impl OnField for Walk<'_> {
     type Output = ();
 
     fn run<F: Field>(self, field: &F) {
+        let Self { width, wanted, .. } = self;
         let query = field.query(self.vector);
-        self.graph.search(field, &query, self.width, self.scratch);
+        let graph = self.graph;
+        graph.search(field, &query, width, wanted, self.scratch);
     }
 }
 
 /// The same to nodes that are accepted; whether scoring `most` sufficed.
 struct WalkTo<'a, A> {
-    walk: Walk<'a>,
+    graph: &'a Graph,
+    vector: &'a [f32],
+    width: usize,
     accept: A,
     most: usize,
+    scratch: &'a mut Scratch,
 }
 
 impl<A: Fn(u32) -> bool> OnField for WalkTo<'_, A> {
     type Output = bool;
 
     fn run<F: Field>(self, field: &F) -> bool {
-        let Self { walk, accept, most } = self;
-        let query = field.query(walk.vector);
-        let graph = walk.graph;
-        graph.search_accepted(field, &query, walk.width, most, accept, walk.scratch)
+        let query = field.query(self.vector);
+        let graph = self.graph;
+        graph.search_accepted(
+            field,
+            &query,
+            self.width,
+            self.most,
+            self.accept,
+            self.scratch,
+        )
     }
 }
 

@@ -82,7 +82,7 @@ pub struct IndexSpec {
     #[serde(default)]
     pub m: Option<usize>,
     /// Candidates looked at for a new graph node, 1 to
-    /// [`MAX_EF`](crate::MAX_EF); 200 when left out.
+    /// [`MAX_EF_CONSTRUCTION`](crate::MAX_EF_CONSTRUCTION); 200 when left out.
     #[serde(default)]
     pub ef_construction: Option<usize>,
     /// In what form vectors are searched; none when left out.
@@ -199,7 +199,8 @@ pub struct Query {
     pub k: usize,
     /// Candidates kept while walking a graph, 1 to
     /// [`MAX_EF`](crate::MAX_EF); more finds more of the true nearest.
-    /// At least `k` is used.
+    /// At least `k` is used. So many that looking at every item is less work
+    /// have that done.
     pub ef: Option<usize>,
     /// Only items whose metadata match.
     pub filter: Option<Filter>,

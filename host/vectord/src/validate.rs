@@ -12,8 +12,10 @@ use crate::types::{Distance, IndexSpec, Item, Quantization};
 pub const MAX_DIMENSION: usize = 65_536;
 /// Most links of a graph node.
 pub const MAX_M: usize = 256;
-/// Most candidates, in building and in searching.
-pub const MAX_EF: usize = 10_000;
+/// Most candidates in building.
+pub const MAX_EF_CONSTRUCTION: usize = 10_000;
+/// Most candidates in searching.
+pub const MAX_EF: usize = 100_000;
 /// Most results of one search.
 pub const MAX_K: usize = 10_000;
 /// Most queries of one search.
@@ -95,7 +97,7 @@ pub(crate) fn spec(spec: &IndexSpec) -> Result<Spec> {
             "ef_construction",
             spec.ef_construction.unwrap_or(DEFAULT_EF_CONSTRUCTION),
             1,
-            MAX_EF,
+            MAX_EF_CONSTRUCTION,
         )?,
         quantization: spec.quantization,
     })

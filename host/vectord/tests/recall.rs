@@ -227,3 +227,38 @@ fn what_is_sealed_in_haste_is_built_anew() {
     assert_eq!((info.segments, info.built_rows), (1, 2 * ROWS as u64));
     assert!(recall(&service, &mut numbers, None) > 0.95);
 }
+
+#[test]
+fn wide_searches_among_vectors_without_order_are_exact() {
+    for quantization in [Quantization::None, Quantization::F16, Quantization::Int8] {
+        let dir = tempfile::tempdir().unwrap();
+        let service = Service::open(dir.path(), Config::default()).unwrap();
+        let spec = IndexSpec {
+            name: "x".into(),
+            dimension: DIMENSION,
+            distance: Distance::L2,
+            m: None,
+            ef_construction: None,
+            quantization,
+        };
+        service.create(&spec).unwrap();
+        let mut numbers = Numbers(5);
+        let mut vector = || (0..DIMENSION).map(|_| numbers.next()).collect::<Vec<_>>();
+        let mut vectors: Vec<_> = (0..ROWS).map(|_| vector()).collect();
+        // Some are there twice: the graph has one node for both.
+        vectors.extend_from_within(..50);
+        let items = vectors.into_iter().enumerate();
+        let items = items.map(|(number, vector)| item(number, vector));
+        service.add("x", items.collect()).unwrap();
+        service.settle();
+        let gone = (0..ROWS).step_by(9).map(|number| format!("v-{number}"));
+        let gone = service.delete("x", gone.collect()).unwrap() as usize;
+        for _ in 0..50 {
+            let vector = vector();
+            let search = |k, ef| service.search("x", &query(&vector, k, Some(ef), None));
+            let all = search(ROWS + 50 - gone, 10_000).unwrap();
+            assert_eq!(all.len(), ROWS + 50 - gone);
+            assert_eq!(search(10, 1000).unwrap(), all[..10], "{quantization:?}");
+        }
+    }
+}

@@ -32,7 +32,7 @@ impl OnField for Connect<'_> {
                 continue;
             }
             field.aim(node, &mut probe);
-            graph.search(field, &probe, WIDTH, &mut scratch);
+            graph.search(field, &probe, WIDTH, WIDTH, &mut scratch);
             let near: Vec<u32> = scratch.pool.found().map(|(_, near)| near).collect();
             attach(graph, &near, node);
             spread(graph, node, &mut reached);
