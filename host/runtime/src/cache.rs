@@ -4,9 +4,10 @@
 //! settings and version make of compiled code, and by a checksum of the file itself:
 //! a file that was cut or damaged no longer has its name, and is compiled anew. A file
 //! that is used is touched; when one more makes them too many bytes, those go that were
-//! touched longest ago.
+//! touched longest ago. What was opened last stays open: who goes back a version, or
+//! drops one again, has it at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirEntry, File, FileTimes};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
@@ -21,6 +22,8 @@ use wasmtime::component::Component;
 /// Reads of the checksum.
 const BLOCK: usize = 256 << 10;
 const SUFFIX: &str = ".cwasm";
+/// Components that stay open.
+const OPEN: usize = 2;
 /// How long code of another make is kept: a host of another version may want it.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
 /// Age of a file half written from which on nobody writes it.
@@ -35,6 +38,15 @@ pub(crate) struct Cache {
     make: String,
     /// Files whose checksum was right, as they were then: each is read once.
     sound: Mutex<HashMap<PathBuf, Stamp>>,
+    /// Files opened last, the latest at the end.
+    open: Mutex<VecDeque<Open>>,
+}
+
+/// A file that is open, and as what.
+struct Open {
+    path: PathBuf,
+    stamp: Stamp,
+    component: Component,
 }
 
 /// What tells one state of a file from another: device, inode, size, and when it was
@@ -56,6 +68,7 @@ impl Cache {
             engine: engine.clone(),
             make: format!("{:016x}", hasher.finish()),
             sound: Mutex::default(),
+            open: Mutex::default(),
         }
     }
 
@@ -66,7 +79,7 @@ impl Cache {
     /// If it cannot be used even from memory.
     pub(crate) fn keep(&self, digest: &str, code: &[u8]) -> wasmtime::Result<Component> {
         match self.write(digest, code) {
-            Ok(path) => match open(&self.engine, &path) {
+            Ok(path) => match self.open(&path) {
                 Ok(component) => return Ok(component),
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "compiled code cannot be read back");
@@ -113,7 +126,7 @@ impl Cache {
             };
             let path = entry.path();
             match self.is_sound(&path, sum) {
-                Ok(true) => match open(&self.engine, &path) {
+                Ok(true) => match self.open(&path) {
                     Ok(component) => {
                         touch(&path);
                         return Some(component);
@@ -146,6 +159,39 @@ impl Cache {
             self.sound.lock().insert(path.to_owned(), now);
         }
         Ok(sound)
+    }
+
+    /// Opens a file that is sound, unless it is open.
+    fn open(&self, path: &Path) -> wasmtime::Result<Component> {
+        let stamp = stamp(path)?;
+        let same = |file: &Open| file.path == path && file.stamp == stamp;
+        let mut files = self.open.lock();
+        let found = files.iter().position(same);
+        let file = if let Some(file) = found.and_then(|at| files.remove(at)) {
+            file
+        } else {
+            // It takes a while: others need not wait.
+            drop(files);
+            let component = open(&self.engine, path)?;
+            files = self.open.lock();
+            Open {
+                path: path.to_owned(),
+                stamp,
+                component,
+            }
+        };
+        let component = file.component.clone();
+        files.push_back(file);
+        if files.len() > OPEN {
+            files.pop_front();
+        }
+        Ok(component)
+    }
+
+    /// A file is no more.
+    fn lose(&self, path: &Path) {
+        self.sound.lock().remove(path);
+        self.open.lock().retain(|open| open.path != path);
     }
 
     /// Removes compiled code of a component, for whatever engine. What cannot be
@@ -187,7 +233,7 @@ impl Cache {
                 name.starts_with(digest) && name.ends_with(SUFFIX) && goes(name, &entry)
             });
             if stale {
-                self.sound.lock().remove(&entry.path());
+                self.lose(&entry.path());
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -222,7 +268,7 @@ impl Cache {
             }
             if path != newest {
                 // Whoever has it mapped keeps it.
-                self.sound.lock().remove(&path);
+                self.lose(&path);
                 remove(&path);
                 bytes -= size;
             }

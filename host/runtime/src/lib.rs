@@ -61,7 +61,7 @@ mod variable;
 mod version;
 mod worker;
 
-pub use artifact::Artifact;
+pub use artifact::{Artifact, Digests};
 pub use backoff::BackoffStatus;
 pub use body::{Body, BodyError};
 pub use callers::Callers;

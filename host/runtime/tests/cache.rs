@@ -123,3 +123,44 @@ async fn what_was_used_longest_ago_goes_first() {
     assert!(host.runtime.load(first).await.cached);
     assert!(!host.runtime.load(second).await.cached);
 }
+
+/// Whether a file is mapped into this process.
+#[cfg(target_os = "linux")]
+fn is_mapped(path: &std::path::Path) -> bool {
+    let maps = fs::read_to_string("/proc/self/maps").expect("maps");
+    maps.contains(path.to_str().expect("a path"))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn code_opened_last_stays_open_until_it_is_forgotten() {
+    let host = Host::new();
+    let first = host.runtime.load(host.spec("a", &assemble(BEHAVE))).await;
+    serving(first.clone());
+    let path = files(&host).remove(0);
+    host.runtime.remove("a").expect("it served").drained().await;
+    assert!(is_mapped(&path));
+    assert!(
+        host.runtime
+            .load(host.spec("a", &assemble(BEHAVE)))
+            .await
+            .cached
+    );
+    assert_eq!(host.text("/ok").await, "A");
+
+    host.runtime.remove("a").expect("it served").drained().await;
+    host.runtime.forget(&first.digest);
+    assert!(!is_mapped(&path));
+
+    // Two others take its place.
+    host.runtime.load(host.spec("a", &assemble(BEHAVE))).await;
+    let path = files(&host).remove(0);
+    host.runtime.remove("a").expect("it served").drained().await;
+    for name in ["b", "c"] {
+        let component = assemble(&format!(
+            "(component (core module (func (export \"{name}\"))) (component))"
+        ));
+        host.runtime.load(host.spec(name, &component)).await;
+    }
+    assert!(!is_mapped(&path));
+}

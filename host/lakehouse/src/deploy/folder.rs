@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use lakehouse_runtime::Artifact;
+use lakehouse_runtime::{Artifact, Digests};
 
 /// How long a file must stay as it is, unless its writer is known to be done.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -73,7 +73,7 @@ pub fn look(dir: &Path) -> io::Result<BTreeMap<String, Found>> {
 ///
 /// # Errors
 /// Those of reading.
-pub fn read(path: &Path, limit: u64) -> io::Result<Option<Artifact>> {
+pub fn read(path: &Path, limit: u64, known: &Digests) -> io::Result<Option<Artifact>> {
     let file = File::open(path)?;
     let before = file.metadata()?;
     if before.is_dir() {
@@ -86,7 +86,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Option<Artifact>> {
         )));
     }
     let size = usize::try_from(before.len()).unwrap_or(0);
-    let artifact = Artifact::read(&file, size)?;
+    let artifact = Artifact::read(&file, size, known)?;
     let same = Stamp::of(&before)? == Stamp::of(&file.metadata()?)?;
     Ok(artifact.filter(|_| same))
 }
@@ -362,6 +362,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.wasm");
         fs::write(&path, "12345").unwrap();
+        let read = |path, limit| read(path, limit, &Digests::default());
         let read_whole = read(&path, 5).unwrap().unwrap();
         assert_eq!(read_whole.bytes(), "12345");
         assert_eq!(read_whole.digest(), Artifact::new("12345").digest());

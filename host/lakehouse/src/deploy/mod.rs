@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lakehouse_runtime::{Artifact, Runtime};
+use lakehouse_runtime::{Artifact, Digests, Runtime};
 use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 
@@ -44,6 +44,8 @@ pub struct Deployer {
     workshop: Workshop,
     vault: Arc<Vault>,
     lanes: Lanes,
+    /// Of files that were read.
+    digests: Arc<Digests>,
     /// Plugins that the start has not come to yet: what it finds was done before.
     unsettled: Mutex<BTreeSet<String>>,
     /// Why the plugins folder cannot be read.
@@ -76,6 +78,7 @@ impl Deployer {
             ),
             roster,
             lanes: Lanes::new(journals),
+            digests: Arc::default(),
             trouble: Mutex::default(),
         }
     }
@@ -306,8 +309,9 @@ impl Deployer {
     async fn read(&self, path: &Path) -> Result<Option<Artifact>, Fault> {
         let path = path.to_owned();
         let limit = self.config.plugins.max_size.0;
+        let digests = Arc::clone(&self.digests);
         blocking(move || {
-            folder::read(&path, limit)
+            folder::read(&path, limit, &digests)
                 .map_err(|error| Fault::Read(format!("cannot read {}: {error}", path.display())))
         })
         .await
