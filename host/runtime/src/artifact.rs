@@ -53,9 +53,9 @@ impl Artifact {
     }
 
     /// Reads the bytes and works out their digest, unless it is among `known` ones. None
-    /// unless there are `size` of them. They lie in memory of their own, which the system has back as soon
-    /// as they are dropped: of a component, nothing is needed once it is compiled, and an
-    /// allocator would keep its place for as long as the host idles.
+    /// unless there are `size` of them. They lie in memory of their own, which the system
+    /// has back as soon as they are dropped: of a component, nothing is needed once it is
+    /// compiled, and an allocator would keep its place for as long as the host idles.
     ///
     /// # Errors
     /// Those of reading.
