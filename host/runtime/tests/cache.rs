@@ -135,32 +135,30 @@ fn is_mapped(path: &std::path::Path) -> bool {
 #[tokio::test]
 async fn code_opened_last_stays_open_until_it_is_forgotten() {
     let host = Host::new();
-    let first = host.runtime.load(host.spec("a", &assemble(BEHAVE))).await;
+    let spec = host.spec("behave", &assemble(BEHAVE));
+    let leave = async || {
+        let retired = host.runtime.remove("behave").expect("it served");
+        retired.drained().await;
+    };
+    let first = host.runtime.load(spec.clone()).await;
     serving(first.clone());
     let path = files(&host).remove(0);
-    host.runtime.remove("a").expect("it served").drained().await;
+    leave().await;
     assert!(is_mapped(&path));
-    assert!(
-        host.runtime
-            .load(host.spec("a", &assemble(BEHAVE)))
-            .await
-            .cached
-    );
+    assert!(host.runtime.load(spec.clone()).await.cached);
     assert_eq!(host.text("/ok").await, "A");
-
-    host.runtime.remove("a").expect("it served").drained().await;
+    leave().await;
     host.runtime.forget(&first.digest);
     assert!(!is_mapped(&path));
 
     // Two others take its place.
-    host.runtime.load(host.spec("a", &assemble(BEHAVE))).await;
+    serving(host.runtime.load(spec).await);
     let path = files(&host).remove(0);
-    host.runtime.remove("a").expect("it served").drained().await;
+    leave().await;
+    assert!(is_mapped(&path));
     for name in ["b", "c"] {
-        let component = assemble(&format!(
-            "(component (core module (func (export \"{name}\"))) (component))"
-        ));
-        host.runtime.load(host.spec(name, &component)).await;
+        let text = format!("(component (core module (func (export \"{name}\"))) (component))");
+        host.runtime.load(host.spec(name, &assemble(&text))).await;
     }
     assert!(!is_mapped(&path));
 }
