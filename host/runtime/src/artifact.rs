@@ -1,6 +1,6 @@
 //! A component's bytes and what they are known by.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Read};
 
@@ -12,26 +12,42 @@ use sha2::{Digest, Sha256};
 /// Bytes that are read and hashed while they are at hand.
 const BLOCK: usize = 256 << 10;
 
-/// Components whose digests are remembered.
+/// Components that are remembered.
 const REMEMBERED: usize = 1000;
 
-/// The digests of components that were read before, by their BLAKE3, which takes half the
-/// time of SHA-256: one that comes again need not be hashed by that.
+/// The digests of components that came twice, by their BLAKE3, which takes half the time
+/// of SHA-256: one that comes again need not be hashed by that.
 #[derive(Debug, Default)]
-pub struct Digests(Mutex<HashMap<blake3::Hash, String>>);
+pub struct Digests(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Of all components that came. What comes once, as at a start, is hashed once.
+    sizes: HashSet<usize>,
+    digests: HashMap<blake3::Hash, String>,
+}
 
 impl Digests {
+    /// Whether a component of this size came before.
+    fn comes_again(&self, size: usize) -> bool {
+        let mut known = self.0.lock();
+        if known.sizes.len() == REMEMBERED {
+            known.sizes.clear();
+        }
+        !known.sizes.insert(size)
+    }
+
     /// The SHA-256 of bytes with this BLAKE3.
     fn of(&self, quick: blake3::Hash, bytes: &[u8]) -> String {
-        if let Some(digest) = self.0.lock().get(&quick) {
+        if let Some(digest) = self.0.lock().digests.get(&quick) {
             return digest.clone();
         }
-        let digest = hex(&Sha256::digest(bytes));
+        let digest = sha256(bytes);
         let mut known = self.0.lock();
-        if known.len() == REMEMBERED {
-            known.clear();
+        if known.digests.len() == REMEMBERED {
+            known.digests.clear();
         }
-        known.insert(quick, digest.clone());
+        known.digests.insert(quick, digest.clone());
         digest
     }
 }
@@ -48,7 +64,7 @@ impl Artifact {
     #[must_use]
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let digest = hex(&Sha256::digest(&bytes));
+        let digest = sha256(&bytes);
         Self { bytes, digest }
     }
 
@@ -60,7 +76,7 @@ impl Artifact {
     /// # Errors
     /// Those of reading.
     pub fn read(mut reader: impl Read, size: usize, known: &Digests) -> io::Result<Option<Self>> {
-        let mut hasher = blake3::Hasher::new();
+        let mut quick = known.comes_again(size).then(blake3::Hasher::new);
         let mut bytes = MmapMut::map_anon(size)?;
         // Of what the kernel would have to give page by page. Where it cannot, it is slower.
         #[cfg(target_os = "linux")]
@@ -69,12 +85,17 @@ impl Artifact {
             if !fill(&mut reader, block)? {
                 return Ok(None);
             }
-            hasher.update(block);
+            if let Some(quick) = &mut quick {
+                quick.update(block);
+            }
         }
         if fill(&mut reader, &mut [0])? {
             return Ok(None);
         }
-        let digest = known.of(hasher.finalize(), &bytes);
+        let digest = match quick {
+            Some(quick) => known.of(quick.finalize(), &bytes),
+            None => sha256(&bytes),
+        };
         Ok(Some(Self {
             bytes: Bytes::from_owner(bytes),
             digest,
@@ -118,9 +139,11 @@ fn fill(reader: &mut impl Read, block: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
     use fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
+    let digest = Sha256::digest(bytes);
+    digest.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -154,6 +177,7 @@ mod tests {
                 assert_eq!(read.unwrap().digest(), Artifact::new(text).digest());
             }
         }
-        assert!(known.0.lock().len() <= REMEMBERED);
+        let known = known.0.lock();
+        assert!(!known.digests.is_empty() && known.digests.len() <= REMEMBERED);
     }
 }

@@ -142,6 +142,7 @@ impl Cache {
                     tracing::warn!(path = %path.display(), %error, "compiled code cannot be read: compiling anew");
                 }
             }
+            self.lose(&path);
             let _ = fs::remove_file(&path);
         }
         None

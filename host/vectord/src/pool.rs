@@ -147,6 +147,14 @@ mod tests {
 
     use super::*;
 
+    /// What a pool is to hold of these, each with its place as its row.
+    fn nearest(scores: &[f32], limit: usize) -> Vec<(f32, u32)> {
+        let mut all: Vec<_> = scores.iter().copied().zip(0..).collect();
+        all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        all.truncate(limit);
+        all
+    }
+
     proptest! {
         #[test]
         fn a_narrowed_pool_keeps_the_nearest_of_all(
@@ -164,9 +172,7 @@ mod tests {
             }
             pool.narrow(limits[1]);
             pool.settle();
-            let mut wanted: Vec<(f32, u32)> = scores.iter().copied().zip(0..).collect();
-            wanted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            wanted.truncate(limits[0].min(limits[1]));
+            let wanted = nearest(&scores, limits[0].min(limits[1]));
             prop_assert_eq!(pool.found().collect::<Vec<_>>(), wanted);
         }
 
@@ -180,9 +186,7 @@ mod tests {
             for (score, row) in scores.iter().zip(0..) {
                 pool.offer(*score, row);
             }
-            let mut wanted: Vec<(f32, u32)> = scores.iter().copied().zip(0..).collect();
-            wanted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            wanted.truncate(limit);
+            let wanted = nearest(&scores, limit);
             pool.settle();
             prop_assert_eq!(pool.found().collect::<Vec<_>>(), wanted.clone());
             if !Pool::is_wide(limit) {

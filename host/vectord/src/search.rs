@@ -306,8 +306,8 @@ impl OnField for Walk<'_> {
     type Output = ();
 
     fn run<F: Field>(self, field: &F) {
-        let Self { width, wanted, .. } = self;
         let query = field.query(self.vector);
+        let (width, wanted) = (self.width, self.wanted);
         let graph = self.graph;
         graph.search(field, &query, width, wanted, self.scratch);
     }

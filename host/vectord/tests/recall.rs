@@ -38,6 +38,18 @@ fn open(dir: &std::path::Path, engine: Engine) -> Service {
     Service::open(dir, config).unwrap()
 }
 
+/// An index named `x`.
+fn spec(distance: Distance, quantization: Quantization) -> IndexSpec {
+    IndexSpec {
+        name: "x".into(),
+        dimension: DIMENSION,
+        distance,
+        m: None,
+        ef_construction: None,
+        quantization,
+    }
+}
+
 fn item(number: usize, vector: Vec<f32>) -> Item {
     Item {
         id: format!("v-{number}"),
@@ -87,15 +99,7 @@ fn recall(service: &Service, numbers: &mut Numbers, filter: Option<&str>) -> f64
 fn run(distance: Distance, engine: Engine, quantization: Quantization) {
     let dir = tempfile::tempdir().unwrap();
     let mut service = open(dir.path(), engine);
-    let spec = IndexSpec {
-        name: "x".into(),
-        dimension: DIMENSION,
-        distance,
-        m: None,
-        ef_construction: None,
-        quantization,
-    };
-    service.create(&spec).unwrap();
+    service.create(&spec(distance, quantization)).unwrap();
     let mut numbers = Numbers(1);
     let vectors: Vec<_> = (0..ROWS).map(|_| numbers.vector()).collect();
     for (batch, chunk) in vectors.chunks(200).enumerate() {
@@ -207,15 +211,9 @@ fn equal_vectors_are_all_found() {
 fn what_is_sealed_in_haste_is_built_anew() {
     let dir = tempfile::tempdir().unwrap();
     let service = open(dir.path(), Engine::Own);
-    let spec = IndexSpec {
-        name: "x".into(),
-        dimension: DIMENSION,
-        distance: Distance::L2,
-        m: None,
-        ef_construction: None,
-        quantization: Quantization::None,
-    };
-    service.create(&spec).unwrap();
+    service
+        .create(&spec(Distance::L2, Quantization::None))
+        .unwrap();
     let mut numbers = Numbers(3);
     let items: Vec<_> = (0..ROWS).map(|i| item(i, numbers.vector())).collect();
     service
@@ -233,15 +231,7 @@ fn wide_searches_among_vectors_without_order_are_exact() {
     for quantization in [Quantization::None, Quantization::F16, Quantization::Int8] {
         let dir = tempfile::tempdir().unwrap();
         let service = Service::open(dir.path(), Config::default()).unwrap();
-        let spec = IndexSpec {
-            name: "x".into(),
-            dimension: DIMENSION,
-            distance: Distance::L2,
-            m: None,
-            ef_construction: None,
-            quantization,
-        };
-        service.create(&spec).unwrap();
+        service.create(&spec(Distance::L2, quantization)).unwrap();
         let mut numbers = Numbers(5);
         let mut vector = || (0..DIMENSION).map(|_| numbers.next()).collect::<Vec<_>>();
         let mut vectors: Vec<_> = (0..ROWS).map(|_| vector()).collect();
