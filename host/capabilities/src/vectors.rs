@@ -136,14 +136,7 @@ impl wit::Host for View {
         dimension: u32,
         distance: wit::Distance,
     ) -> Result<wit::IndexInfo, Error> {
-        let spec = IndexSpec {
-            name: name.clone(),
-            dimension: size(dimension),
-            distance: distance.into(),
-            m: None,
-            ef_construction: None,
-            quantization: lakehouse_vectord::Quantization::None,
-        };
+        let spec = IndexSpec::new(name.as_str(), size(dimension), distance.into());
         let made = self.on("vectors.create", &name, Access::ReadWrite, move |service| {
             service.create(&spec)
         });
@@ -178,11 +171,9 @@ impl wit::Host for View {
         filter: Option<String>,
     ) -> Result<Vec<wit::Hit>, Error> {
         let query = Query {
-            vector: query,
-            k: size(k),
             ef: ef.map(size),
             filter: filter.as_deref().map(str::parse).transpose()?,
-            with_vectors: false,
+            ..Query::new(query, size(k))
         };
         let call = Call::new(self.cause.as_ref(), || "vectors.search");
         let call = call.about("lakehouse.index", &index);

@@ -137,12 +137,10 @@ fn main() -> Result<()> {
     };
     let service = Service::open(folder.path(), config.clone())?;
     service.create(&IndexSpec {
-        name: INDEX.into(),
-        dimension: job.dimension,
-        distance: job.distance,
         m: Some(16),
         ef_construction: Some(200),
         quantization: job.quantization,
+        ..IndexSpec::new(INDEX, job.dimension, job.distance)
     })?;
     let (added, built, processors) = timed(|| {
         let added = fill(&service, &job)?;
@@ -168,11 +166,9 @@ fn main() -> Result<()> {
             percent => Some(format!("{{\"n\": {{\"$lt\": {percent}}}}}").parse()?),
         };
         let query = |vector: &Vec<f32>| Query {
-            vector: vector.clone(),
-            k: truth.len() / vectors.len(),
             ef: Some(search.ef),
             filter: filter.clone(),
-            with_vectors: false,
+            ..Query::new(vector.as_slice(), truth.len() / vectors.len())
         };
         let queries: Vec<Query> = vectors.iter().map(query).collect();
         let (found, seconds, processors) = timed(|| ask(&service, &queries, search.threads))?;
@@ -184,13 +180,7 @@ fn main() -> Result<()> {
     }
 
     drop(service);
-    let first = Query {
-        vector: vectors[0].clone(),
-        k: 1,
-        ef: None,
-        filter: None,
-        with_vectors: false,
-    };
+    let first = Query::new(vectors[0].as_slice(), 1);
     let (_, opened, _) = timed(|| {
         let service = Service::open(folder.path(), config)?;
         Ok(service.search(INDEX, &first)?)

@@ -49,11 +49,8 @@ mod tests {
 
     fn query(k: usize, ef: Option<usize>) -> Query {
         Query {
-            vector: vec![1.0],
-            k,
             ef,
-            filter: None,
-            with_vectors: false,
+            ..Query::new([1.0], k)
         }
     }
 

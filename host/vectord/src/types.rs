@@ -90,6 +90,20 @@ pub struct IndexSpec {
     pub quantization: Quantization,
 }
 
+impl IndexSpec {
+    /// One with what is taken where nothing is said.
+    pub fn new(name: impl Into<String>, dimension: usize, distance: Distance) -> Self {
+        Self {
+            name: name.into(),
+            dimension,
+            distance,
+            m: None,
+            ef_construction: None,
+            quantization: Quantization::default(),
+        }
+    }
+}
+
 /// An index as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IndexInfo {
@@ -206,6 +220,19 @@ pub struct Query {
     pub filter: Option<Filter>,
     /// Whether the hits carry their vectors.
     pub with_vectors: bool,
+}
+
+impl Query {
+    /// One for the nearest `k` of all items.
+    pub fn new(vector: impl Into<Vec<f32>>, k: usize) -> Self {
+        Self {
+            vector: vector.into(),
+            k,
+            ef: None,
+            filter: None,
+            with_vectors: false,
+        }
+    }
 }
 
 /// One item found.

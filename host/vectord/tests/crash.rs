@@ -10,9 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lakehouse_vectord::{
-    Config, Distance, Durability, ErrorKind, IndexSpec, Item, Quantization, Service,
-};
+use lakehouse_vectord::{Config, Distance, Durability, ErrorKind, IndexSpec, Item, Service};
 
 /// Names the folder to the process that is to be killed.
 const FOLDER: &str = "LAKEHOUSE_VECTORD_CRASH_FOLDER";
@@ -143,15 +141,9 @@ fn held(service: &Service) -> BTreeMap<String, f32> {
 fn a_process_killed_200_times_loses_nothing_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let service = open(folder.path(), Durability::Fsync);
-    let spec = IndexSpec {
-        name: "x".into(),
-        dimension: 2,
-        distance: Distance::L2,
-        m: None,
-        ef_construction: None,
-        quantization: Quantization::None,
-    };
-    service.create(&spec).unwrap();
+    service
+        .create(&IndexSpec::new("x", 2, Distance::L2))
+        .unwrap();
     drop(service);
     let mut model = BTreeMap::new();
     let mut applied = 0;
@@ -187,15 +179,9 @@ fn a_process_killed_200_times_loses_nothing_acknowledged() {
 fn what_the_system_holds_survives_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let service = open(folder.path(), Durability::Os);
-    let spec = IndexSpec {
-        name: "x".into(),
-        dimension: 2,
-        distance: Distance::L2,
-        m: None,
-        ef_construction: None,
-        quantization: Quantization::None,
-    };
-    service.create(&spec).unwrap();
+    service
+        .create(&IndexSpec::new("x", 2, Distance::L2))
+        .unwrap();
     let mut model = BTreeMap::new();
     for n in 1..100 {
         let (ids, value) = write(n);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lakehouse_vectord::{Config, Distance, ErrorKind, IndexSpec, Item, Quantization, Service};
+use lakehouse_vectord::{Config, Distance, ErrorKind, IndexSpec, Item, Service};
 
 fn open(dir: &Path) -> Service {
     let config = Config {
@@ -16,15 +16,9 @@ fn open(dir: &Path) -> Service {
 }
 
 fn make(service: &Service, name: &str) {
-    let spec = IndexSpec {
-        name: name.into(),
-        dimension: 2,
-        distance: Distance::L2,
-        m: None,
-        ef_construction: None,
-        quantization: Quantization::None,
-    };
-    service.create(&spec).unwrap();
+    service
+        .create(&IndexSpec::new(name, 2, Distance::L2))
+        .unwrap();
 }
 
 fn item(number: usize) -> Item {

@@ -110,11 +110,8 @@ fn check(service: &Service, live: impl Fn(u64) -> bool, when: &str) {
                 .search(
                     "x",
                     &Query {
-                        vector: query.clone(),
-                        k: NEAREST,
-                        ef: None,
                         filter: Some(Filter::parse(&filter).unwrap()),
-                        with_vectors: false,
+                        ..Query::new(query.as_slice(), NEAREST)
                     },
                 )
                 .unwrap();
@@ -145,12 +142,8 @@ fn run(quantization: Quantization) {
     let dir = tempfile::tempdir().unwrap();
     let service = open(dir.path(), 4096);
     let spec = IndexSpec {
-        name: "x".into(),
-        dimension: DIMENSION,
-        distance: Distance::L2,
-        m: None,
-        ef_construction: None,
         quantization,
+        ..IndexSpec::new("x", DIMENSION, Distance::L2)
     };
     service.create(&spec).unwrap();
     add(&service, 0..ROWS as u64);

@@ -58,12 +58,10 @@ fn floats(vector: [i8; DIMENSION], distance: Distance) -> [f32; DIMENSION] {
 
 fn spec(distance: Distance, quantization: Quantization) -> IndexSpec {
     IndexSpec {
-        name: "x".into(),
-        dimension: DIMENSION,
-        distance,
         m: Some(4),
         ef_construction: Some(32),
         quantization,
+        ..IndexSpec::new("x", DIMENSION, distance)
     }
 }
 
@@ -131,11 +129,8 @@ fn check_filters(service: &Service, model: &Model, distance: Distance, exactly: 
     for (filter, takes) in FILTERS {
         for k in [1, 4, 60] {
             let query_of_k = Query {
-                vector: query.to_vec(),
-                k,
-                ef: None,
                 filter: Some(filter.parse::<Filter>().unwrap()),
-                with_vectors: false,
+                ..Query::new(query, k)
             };
             let hits = service.search("x", &query_of_k).unwrap();
             let matching = model
@@ -228,11 +223,9 @@ fn check(service: &Service, model: &Model, distance: Distance, graphs: bool) {
         ([0.0, 1.0, 0.0], 100),
     ] {
         let query_of_k = Query {
-            vector: query.to_vec(),
-            k,
             ef: Some(64),
-            filter: None,
             with_vectors: true,
+            ..Query::new(query, k)
         };
         let hits = service.search("x", &query_of_k).unwrap();
         assert_eq!(hits.len(), k.min(model.len()), "k {k}");

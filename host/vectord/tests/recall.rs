@@ -41,12 +41,8 @@ fn open(dir: &std::path::Path, engine: Engine) -> Service {
 /// An index named `x`.
 fn spec(distance: Distance, quantization: Quantization) -> IndexSpec {
     IndexSpec {
-        name: "x".into(),
-        dimension: DIMENSION,
-        distance,
-        m: None,
-        ef_construction: None,
         quantization,
+        ..IndexSpec::new("x", DIMENSION, distance)
     }
 }
 
@@ -65,11 +61,9 @@ fn item(number: usize, vector: Vec<f32>) -> Item {
 fn query(vector: &[f32], k: usize, ef: Option<usize>, filter: Option<&str>) -> Query {
     let filter = filter.map(|text| Filter::parse(&serde_json::from_str(text).unwrap()).unwrap());
     Query {
-        vector: vector.to_vec(),
-        k,
         ef,
         filter,
-        with_vectors: false,
+        ..Query::new(vector, k)
     }
 }
 
@@ -185,12 +179,9 @@ fn equal_vectors_are_all_found() {
     let dir = tempfile::tempdir().unwrap();
     let service = open(dir.path(), Engine::Own);
     let spec = IndexSpec {
-        name: "x".into(),
-        dimension: 2,
-        distance: Distance::L2,
         m: Some(2),
         ef_construction: Some(8),
-        quantization: Quantization::None,
+        ..IndexSpec::new("x", 2, Distance::L2)
     };
     service.create(&spec).unwrap();
     // Crowds of equal points, which fill each other's links.

@@ -2,20 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lakehouse_vectord::{Config, Distance, IndexSpec, Item, Quantization, Query, Service};
+use lakehouse_vectord::{Config, Distance, IndexSpec, Item, Query, Service};
 
 const WRITERS: usize = 4;
 const EACH: usize = 300;
-
-fn query(vector: Vec<f32>, k: usize) -> Query {
-    Query {
-        vector,
-        k,
-        ef: None,
-        filter: None,
-        with_vectors: false,
-    }
-}
 
 #[test]
 fn readers_see_every_item_once_while_it_is_replaced() {
@@ -26,15 +16,9 @@ fn readers_see_every_item_once_while_it_is_replaced() {
         ..Config::default()
     };
     let service = Service::open(dir.path(), config.clone()).unwrap();
-    let spec = IndexSpec {
-        name: "x".into(),
-        dimension: 2,
-        distance: Distance::L2,
-        m: None,
-        ef_construction: None,
-        quantization: Quantization::None,
-    };
-    service.create(&spec).unwrap();
+    service
+        .create(&IndexSpec::new("x", 2, Distance::L2))
+        .unwrap();
     // Each writer replaces its own ten items over and over, in one batch.
     let batch = |writer: usize, round: usize| {
         let item = |i: usize| Item {
@@ -62,7 +46,7 @@ fn readers_see_every_item_once_while_it_is_replaced() {
             .collect();
         let reader = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                let hits = service.search("x", &query(vec![0.0, 0.0], 100)).unwrap();
+                let hits = service.search("x", &Query::new([0.0, 0.0], 100)).unwrap();
                 let mut ids: Vec<_> = hits.iter().map(|hit| hit.id.to_string()).collect();
                 ids.sort();
                 ids.dedup();
