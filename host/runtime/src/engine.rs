@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmtime::{
-    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
-    Strategy, WasmBacktraceDetails,
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel,
+    PoolingAllocationConfig, RegallocAlgorithm, Strategy, WasmBacktraceDetails,
 };
 
 use crate::limiter::TABLE_ELEMENTS;
@@ -60,7 +60,13 @@ pub(crate) fn engine(
 ) -> Result<Engine, Error> {
     let mut settings = settings(config, calls, turns);
     if compiler == Compiler::Draft {
-        settings.strategy(Strategy::Winch).wasm_tail_call(false);
+        settings
+            .strategy(Strategy::Winch)
+            .wasm_tail_call(false)
+            // For what leads into a guest and out of it, which Cranelift makes here too: at
+            // its best that takes twenty times as long as all that Winch does.
+            .cranelift_opt_level(OptLevel::None)
+            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
     }
     settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     let engine = match Engine::new(&settings) {
