@@ -11,13 +11,14 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirEntry, File, FileTimes};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::Stamp;
 
 /// Reads of the checksum.
 const BLOCK: usize = 256 << 10;
@@ -49,13 +50,8 @@ struct Open {
     component: Component,
 }
 
-/// What tells one state of a file from another: device, inode, size, and when it was
-/// modified.
-type Stamp = (u64, u64, u64, SystemTime);
-
 fn stamp(path: &Path) -> io::Result<Stamp> {
-    let file = fs::metadata(path)?;
-    Ok((file.dev(), file.ino(), file.len(), file.modified()?))
+    Stamp::of(&fs::metadata(path)?)
 }
 
 impl Cache {

@@ -63,7 +63,7 @@ pub(crate) fn file(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Why a component did not compile.
-pub(crate) fn compile_error(error: &wasmtime::Error, size: usize) -> String {
+pub(crate) fn compile_error(error: &wasmtime::Error, size: u64) -> String {
     let reason = format!("{error:#}");
     if reason.contains("unexpected end") {
         format!("the component is cut off: it ends at byte {size} in the middle ({reason})")

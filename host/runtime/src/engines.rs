@@ -21,7 +21,7 @@ use crate::state::{State, link_wasi};
 use crate::{Artifact, Code, Error, RuntimeConfig};
 
 /// Bytes of a component from which compiling takes long enough to be hurried.
-const WORTH_A_DRAFT: usize = 64 << 10;
+const WORTH_A_DRAFT: u64 = 64 << 10;
 
 /// An engine with what was prepared for it.
 pub(crate) struct Side {
@@ -124,9 +124,9 @@ impl Engines {
         heavy: bool,
         code: Code,
     ) -> wasmtime::Result<Compiled> {
-        let (bytes, digest) = (artifact.bytes(), artifact.digest());
+        let digest = artifact.digest();
         if code == Code::Draft
-            && bytes.len() >= WORTH_A_DRAFT
+            && artifact.size() >= WORTH_A_DRAFT
             && !self.in_turn.cache.knows(digest)
             && let Some(draft) = self.draft(compilers, artifact)
         {
@@ -146,6 +146,7 @@ impl Engines {
                 return Ok(other.compiled(component, true));
             }
         }
+        let bytes = &artifact.bytes()?;
         // Its types come first and are checked first: one that needs the other engine
         // fails before any of its code is compiled.
         if let Ok(made) = compilers.run(code, || side.engine.precompile_component(bytes)) {
@@ -171,7 +172,8 @@ impl Engines {
         }
         let compiled = (|| {
             let side = self.set_up(&self.drafts, Calls::InTurn, Turns::Short, Compiler::Draft)?;
-            let made = || Component::from_binary(&side.engine, artifact.bytes());
+            let bytes = artifact.bytes()?;
+            let made = || Component::from_binary(&side.engine, &bytes);
             let component = compilers.run(Code::Draft, made)?;
             wasmtime::ensure!(!side.lacks(&component), "it is for WASI 0.3");
             Ok(Compiled {
@@ -195,14 +197,15 @@ impl Engines {
             return Ok(None);
         }
         let side = self.set_up(&self.unchecked, Calls::InTurn, Turns::Long, Compiler::Best)?;
-        let (bytes, digest) = (artifact.bytes(), artifact.digest());
-        let (component, cached) = match side.cache.find(digest) {
-            Some(component) => (component, true),
+        let digest = artifact.digest();
+        let (component, cached) = if let Some(component) = side.cache.find(digest) {
+            (component, true)
+        } else {
+            let bytes = artifact.bytes()?;
+            let made = compilers.run(code, || side.engine.precompile_component(&bytes));
             // What is wrong with it is told by the engine that it is tried on next.
-            None => match compilers.run(code, || side.engine.precompile_component(bytes)) {
-                Ok(made) => (side.cache.keep(digest, &made)?, false),
-                Err(_) => return Ok(None),
-            },
+            let Ok(made) = made else { return Ok(None) };
+            (side.cache.keep(digest, &made)?, false)
         };
         if side.lacks(&component) {
             return Ok(None);

@@ -61,12 +61,13 @@ pub(crate) fn inspect(
     artifact: &Artifact,
     capabilities: &[Arc<dyn Capability>],
 ) -> Result<Inspection, String> {
-    check::file(artifact.bytes())?;
+    check::file(artifact.head())?;
+    let bytes = artifact.bytes().map_err(|error| error.to_string())?;
     let damaged = |error| format!("the component is damaged: {error}");
     let mut imports = Vec::new();
     let mut exports = Vec::new();
     let mut depth = 0;
-    for payload in Parser::new(0).parse_all(artifact.bytes()) {
+    for payload in Parser::new(0).parse_all(&bytes) {
         match payload.map_err(damaged)? {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,

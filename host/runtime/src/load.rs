@@ -97,7 +97,7 @@ fn build(
     first: bool,
     status: &mut PluginStatus,
 ) -> Result<Built, (Step, String)> {
-    check::file(artifact.bytes()).map_err(|reason| (Step::Validate, reason))?;
+    check::file(artifact.head()).map_err(|reason| (Step::Validate, reason))?;
     let Compiled {
         component,
         side,
@@ -108,7 +108,7 @@ fn build(
         .engines
         .compile(&runtime.compilers, artifact, spec.heavy, spec.code)
         .map_err(|error| {
-            let reason = check::compile_error(&error, artifact.bytes().len());
+            let reason = check::compile_error(&error, artifact.size());
             (Step::Compile, reason)
         })?;
     status.cached = cached;

@@ -147,6 +147,25 @@ async fn a_file_that_changed_while_the_host_was_off_is_news() {
 }
 
 #[tokio::test]
+async fn a_file_that_serves_is_noted_once_whenever_the_host_dies() {
+    let (builder, folder) = bench("");
+    let mut server = builder.start().await;
+    for (number, letter) in (1..).zip('a'..='e') {
+        drop_in(&folder, "toy", &version(letter));
+        until_toy(&server, &letter.to_string()).await;
+        // Its journal may not be on the disk yet.
+        server.kill9();
+        server.restart().await;
+        until_toy(&server, &letter.to_string()).await;
+        let all = generations(&server).await;
+        assert_eq!(all.len(), number, "{all:?}");
+        assert_eq!(all[0]["generation"], number, "{all:?}");
+    }
+    rollback(&server, json!({"generation": 2})).await;
+    assert_eq!(toy(&server).await, "b");
+}
+
+#[tokio::test]
 async fn what_was_sent_needs_no_file() {
     let (builder, _) = bench("");
     let mut server = builder.start().await;

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lakehouse_runtime::{Artifact, Code, Retired, Verdict, Watch};
+use tokio::task::JoinHandle;
 
 use super::journal::{Outcome, Source, Target};
 use super::lane::Lane;
-use super::{Deployer, Fault};
+use super::vault::Part;
+use super::{Deployer, Fault, blocking};
 use crate::roster::Attempt;
 
 /// A new version of a plugin.
@@ -98,13 +100,14 @@ impl Deployer {
             reason,
             afresh,
         } = candidate;
+        lane.flushed().await;
         let (digest, size) = (artifact.digest().to_owned(), artifact.size());
         let mut journal = lane.journal.clone();
         let serves = self.runtime.plugin(name).is_some();
         if serves && !afresh && journal.current().is_some_and(|now| now.digest == digest) {
             if file.is_some() && file != journal.file {
                 journal.file = file;
-                self.note(name, &journal, None).await?;
+                self.note(name, &journal).await?;
                 lane.set(journal);
             }
             return Ok(());
@@ -120,15 +123,28 @@ impl Deployer {
             .prepare(name, number, &path, artifact.clone(), Code::Draft)
             .await
             .map_err(Fault::from)?;
-        // The file is a copy of its own; of what was sent there is no other.
-        let durable = source == Source::Api;
-        let kept = Some((artifact.clone(), durable));
-        if let Err(fault) = self.note(name, &journal, kept).await {
-            if !lane.journal.names(&digest) {
-                self.vault.release(name, vec![digest]);
+        // The file is a copy of its own; of what was sent there is no other. Nor has a file
+        // to wait for the disk: if the machine crashes before the journal is on it, the next
+        // start finds a file that is news.
+        let is_file = source == Source::Folder;
+        let kept = async {
+            let noted = self
+                .keep(name, artifact.clone(), !is_file, &journal)
+                .await?;
+            if is_file {
+                return Ok(Some(noted));
             }
-            return Err(fault);
-        }
+            publish(noted).await.map(|()| None)
+        };
+        let to_note = match kept.await {
+            Ok(to_note) => to_note,
+            Err(fault) => {
+                if !lane.journal.names(&digest) {
+                    self.vault.release(name, vec![digest]);
+                }
+                return Err(fault);
+            }
+        };
 
         let status = staged.status().clone();
         let before = lane.journal.current;
@@ -161,8 +177,39 @@ impl Deployer {
         if draft {
             self.refine(name, number, path, artifact);
         }
-        self.forget(name, dropped).await;
+        match to_note {
+            Some(noted) => lane.flush(self.note_later(name, number, noted, dropped)),
+            None => self.forget(name, dropped).await,
+        }
         Ok(())
+    }
+
+    /// Lets a journal count while the generation that it tells of serves, and removes what
+    /// it names no more.
+    fn note_later(
+        self: &Arc<Self>,
+        name: &str,
+        number: u64,
+        journal: Part,
+        dropped: Vec<String>,
+    ) -> JoinHandle<()> {
+        let deployer = Arc::clone(self);
+        let name = name.to_owned();
+        tokio::spawn(async move {
+            match publish(journal).await {
+                Ok(()) => deployer.forget(&name, dropped).await,
+                // The journal that counts names the old ones still.
+                Err(fault) => {
+                    let reason = fault.to_string();
+                    tracing::error!(
+                        plugin = name,
+                        generation = number,
+                        reason,
+                        "serves, and is not noted: the next start takes its file as news"
+                    );
+                }
+            }
+        })
     }
 
     /// Has a generation that serves on a draft of its code serve on better code, as soon
@@ -226,6 +273,7 @@ impl Deployer {
         reason: &str,
         file: bool,
     ) -> Result<(), Fault> {
+        lane.flushed().await;
         let mut journal = lane.journal.clone();
         let number = journal.current;
         journal.end(Outcome::Removed, Some(reason.to_owned()));
@@ -233,7 +281,7 @@ impl Deployer {
             journal.file = None;
         }
         let dropped = journal.prune(self.config.plugins.keep);
-        self.note(name, &journal, None).await?;
+        self.note(name, &journal).await?;
         lane.set(journal);
         lane.end_trial();
         // Who finds the route closed finds nothing listed as serving.
@@ -348,6 +396,11 @@ impl Deployer {
             entry.fail(fault.status(), Attempt::failed(&reason, source));
         }
     }
+}
+
+/// Lets a journal count, and has it survive a crash of the machine.
+async fn publish(journal: Part) -> Result<(), Fault> {
+    blocking(move || Ok(journal.publish(true)?)).await
 }
 
 /// Says when nothing is left of a generation.

@@ -1,13 +1,13 @@
 //! The plugins folder: what is in it, and when a file is whole.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use lakehouse_runtime::{Artifact, Digests};
+use lakehouse_runtime::{Artifact, Digests, Stamp};
 
 /// How long a file must stay as it is, unless its writer is known to be done.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -15,30 +15,6 @@ const SETTLE: Duration = Duration::from_millis(150);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a file must be away: tools that replace one may remove it first.
 const GONE: Duration = Duration::from_millis(300);
-
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: SystemTime,
-}
-
-impl Stamp {
-    /// Of a file's metadata.
-    ///
-    /// # Errors
-    /// Where the system does not know when it was modified.
-    pub fn of(file: &Metadata) -> io::Result<Self> {
-        Ok(Self {
-            device: file.dev(),
-            inode: file.ino(),
-            size: file.len(),
-            modified: file.modified()?,
-        })
-    }
-}
 
 /// A `*.wasm` file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +50,7 @@ pub fn look(dir: &Path) -> io::Result<BTreeMap<String, Found>> {
 /// # Errors
 /// Those of reading.
 pub fn read(path: &Path, limit: u64, known: &Digests) -> io::Result<Option<Artifact>> {
-    let file = File::open(path)?;
+    let file = Arc::new(File::open(path)?);
     let before = file.metadata()?;
     if before.is_dir() {
         return Err(io::Error::other("it is a folder"));
@@ -86,7 +62,7 @@ pub fn read(path: &Path, limit: u64, known: &Digests) -> io::Result<Option<Artif
         )));
     }
     let size = usize::try_from(before.len()).unwrap_or(0);
-    let artifact = Artifact::read(&file, size, known)?;
+    let artifact = Artifact::read(Arc::clone(&file), size, known)?;
     let same = Stamp::of(&before)? == Stamp::of(&file.metadata()?)?;
     Ok(artifact.filter(|_| same))
 }
@@ -228,7 +204,7 @@ impl Tracker {
         if *pending != Some(stamp) {
             (*pending, *since) = (Some(stamp), now);
         }
-        let age = stamp.modified.elapsed().unwrap_or_default();
+        let age = stamp.age();
         // Nobody copies into a folder in the very moment in which its host starts.
         let settled = closed || !self.running || age > PATIENCE || now >= *since + SETTLE;
         if !settled {
@@ -364,7 +340,7 @@ mod tests {
         fs::write(&path, "12345").unwrap();
         let read = |path, limit| read(path, limit, &Digests::default());
         let read_whole = read(&path, 5).unwrap().unwrap();
-        assert_eq!(read_whole.bytes(), "12345");
+        assert_eq!(read_whole.bytes().unwrap(), "12345");
         assert_eq!(read_whole.digest(), Artifact::new("12345").digest());
         let error = read(&path, 4).unwrap_err().to_string();
         assert!(error.contains("plugins.max_size is 4"), "{error}");

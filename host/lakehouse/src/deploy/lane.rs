@@ -11,10 +11,12 @@ use super::journal::Journal;
 
 /// What belongs to one plugin, held by whoever deploys it.
 pub struct Lane {
-    /// As it is on disk.
+    /// As it is on disk, or is about to be.
     pub journal: Journal,
     /// The same for those who only look, while a deploy takes its time.
     noted: Arc<Mutex<Journal>>,
+    /// What brings the journal to the disk.
+    flush: Option<JoinHandle<()>>,
     trial: Option<JoinHandle<()>>,
 }
 
@@ -23,6 +25,20 @@ impl Lane {
     pub fn set(&mut self, journal: Journal) {
         self.noted.lock().clone_from(&journal);
         self.journal = journal;
+    }
+
+    /// The journal is on its way to the disk.
+    pub fn flush(&mut self, flush: JoinHandle<()>) {
+        self.flush = Some(flush);
+    }
+
+    /// Waits until the journal is on the disk, before there is another one.
+    pub async fn flushed(&mut self) {
+        if let Some(flush) = self.flush.take()
+            && let Err(panic) = flush.await
+        {
+            tracing::error!(%panic, "a journal was not written");
+        }
     }
 
     /// Watches the requests of the generation that serves now, and of no other.
@@ -59,6 +75,7 @@ impl Shared {
             lane: tokio::sync::Mutex::new(Lane {
                 journal,
                 noted: Arc::clone(&noted),
+                flush: None,
                 trial: None,
             }),
             noted,

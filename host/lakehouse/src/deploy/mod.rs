@@ -34,6 +34,7 @@ pub use journal::{Generation, Source, Target, now};
 use journal::{Journal, Outcome};
 use lane::{Lane, Lanes};
 pub use prepare::Workshop;
+use vault::Part;
 pub use vault::Vault;
 
 /// Deploys plugins.
@@ -260,22 +261,28 @@ impl Deployer {
         }
     }
 
-    /// Keeps a component and writes the journal, so that both survive what follows.
-    async fn note(
+    /// Replaces a plugin's journal, so that it survives what follows.
+    async fn note(&self, name: &str, journal: &Journal) -> Result<(), Fault> {
+        let vault = Arc::clone(&self.vault);
+        let name = name.to_owned();
+        let journal = journal.clone();
+        blocking(move || Ok(vault.draft(&name, &journal)?.publish(true)?)).await
+    }
+
+    /// Keeps a component, and writes a journal that names it beside the one that counts.
+    async fn keep(
         &self,
         name: &str,
+        artifact: Artifact,
+        durable: bool,
         journal: &Journal,
-        keep: Option<(Artifact, bool)>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Part, Fault> {
         let vault = Arc::clone(&self.vault);
         let name = name.to_owned();
         let journal = journal.clone();
         blocking(move || {
-            let kept = keep.as_ref().map_or(Ok(()), |(artifact, durable)| {
-                vault.keep(&name, artifact, *durable)
-            });
-            kept.and_then(|()| vault.write(&name, &journal))
-                .map_err(Fault::from)
+            vault.keep(&name, &artifact, durable)?;
+            Ok(vault.draft(&name, &journal)?)
         })
         .await
     }

@@ -112,7 +112,12 @@ impl Vault {
         if there {
             return Ok(());
         }
-        self.publish(&path, artifact.bytes(), durable)
+        let bytes = artifact.bytes().map_err(|error| VaultError {
+            what: "cannot keep the component as",
+            path: path.clone(),
+            error,
+        })?;
+        self.write(&path, &bytes)?.publish(durable)
     }
 
     /// A component that was kept.
@@ -153,18 +158,18 @@ impl Vault {
         removed
     }
 
-    /// Replaces a plugin's journal, durably.
+    /// Writes what is to replace a plugin's journal beside it.
     ///
     /// # Errors
-    /// If it cannot be written. The old one stays.
-    pub fn write(&self, plugin: &str, journal: &Journal) -> Result<(), VaultError> {
+    /// If it cannot be written.
+    pub fn draft(&self, plugin: &str, journal: &Journal) -> Result<Part, VaultError> {
         let path = self.folder.join(format!("{plugin}.json"));
         let text = serde_json::to_vec_pretty(journal).map_err(|error| VaultError {
             what: "cannot write the journal",
             path: path.clone(),
             error: error.into(),
         })?;
-        self.publish(&path, &text, true)
+        self.write(&path, &text)
     }
 
     /// Where a component is kept.
@@ -172,30 +177,60 @@ impl Vault {
         self.folder.join(format!("{digest}.wasm"))
     }
 
-    /// Writes beside and renames.
-    fn publish(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<(), VaultError> {
+    /// Writes what is to be at `path` beside it.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<Part, VaultError> {
         let number = self.parts.fetch_add(1, Ordering::Relaxed);
-        let part = self.folder.join(format!("{number}.part"));
-        let written = (|| {
-            let mut file = File::create(&part)?;
-            file.write_all(bytes)?;
+        let part = Part {
+            at: self.folder.join(format!("{number}.part")),
+            path: path.to_owned(),
+        };
+        let written = File::create(&part.at).and_then(|mut file| file.write_all(bytes));
+        written.map_err(|error| part.failed(error))?;
+        Ok(part)
+    }
+}
+
+/// A file that is whole and lies beside the place where it counts. Dropped, it is gone.
+#[derive(Debug)]
+#[must_use = "it counts once it is published"]
+pub struct Part {
+    at: PathBuf,
+    path: PathBuf,
+}
+
+impl Part {
+    /// Puts it in its place, instead of the file that is there. With `durable` it survives
+    /// a crash of the machine from here on.
+    ///
+    /// # Errors
+    /// If it cannot be flushed or renamed. Until then, what was there stays.
+    pub fn publish(self, durable: bool) -> Result<(), VaultError> {
+        let flush = |path: &Path| {
             if durable {
-                file.sync_all()?;
+                File::open(path)?.sync_all()
+            } else {
+                Ok(())
             }
-            fs::rename(&part, path)?;
-            if durable {
-                File::open(&self.folder)?.sync_all()?;
-            }
-            Ok(())
-        })();
-        written.map_err(|error| {
-            remove(&part);
-            VaultError {
-                what: "cannot write",
-                path: path.to_owned(),
-                error,
-            }
-        })
+        };
+        let renamed = flush(&self.at).and_then(|()| {
+            fs::rename(&self.at, &self.path)?;
+            self.path.parent().map_or(Ok(()), flush)
+        });
+        renamed.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> VaultError {
+        VaultError {
+            what: "cannot write",
+            path: self.path.clone(),
+            error,
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        remove(&self.at);
     }
 }
 
@@ -248,12 +283,18 @@ mod tests {
         for artifact in [&kept, &lost] {
             vault.keep("a", artifact, true).unwrap();
         }
-        vault.write("a", &served(kept.digest())).unwrap();
+        let journal = vault.draft("a", &served(kept.digest())).unwrap();
+        journal.publish(true).unwrap();
+        // What was not to be leaves nothing.
+        drop(vault.draft("a", &served(lost.digest())).unwrap());
+        let parts = fs::read_dir(folder.path()).unwrap();
+        let mut names = parts.map(|part| part.unwrap().path());
+        assert!(names.all(|name| name.extension().unwrap() != "part"));
 
         let (vault, journals) = Vault::open(folder.path()).unwrap();
         assert_eq!(journals["a"].current().unwrap().digest, kept.digest());
         let fetched = vault.fetch(kept.digest()).unwrap();
-        assert_eq!(fetched.bytes(), kept.bytes());
+        assert_eq!(fetched.bytes().unwrap(), kept.bytes().unwrap());
         assert!(vault.fetch(lost.digest()).is_err());
     }
 
@@ -281,7 +322,8 @@ mod tests {
         let error = vault.fetch(artifact.digest()).unwrap_err().to_string();
         assert!(error.contains("damaged"), "{error}");
 
-        vault.write("a", &served(artifact.digest())).unwrap();
+        let journal = vault.draft("a", &served(artifact.digest())).unwrap();
+        journal.publish(true).unwrap();
         fs::write(folder.path().join("a.json"), "{\"form\":1").unwrap();
         let (_, journals) = Vault::open(folder.path()).unwrap();
         assert_eq!(journals["a"], Journal::default());
