@@ -107,6 +107,9 @@ async fn a_rollback_holds_until_the_file_changes() {
     let answer = server.post("/v1/plugins/toy/reload").send().await.unwrap();
     expect_status(answer, 200).await;
     assert_eq!(toy(&server).await, "b");
+    server.kill9();
+    server.restart().await;
+    until_toy(&server, "b").await;
     drop_in(&folder, "toy", &version('c'));
     until_toy(&server, "c").await;
 }

@@ -113,6 +113,8 @@ impl Deployer {
             return Ok(());
         }
         let number = journal.begin(&digest, size, source, left, reason);
+        // A start that finds the journal of before takes this file over, as it does now.
+        let comes_again = file.is_some() && file != journal.file;
         if file.is_some() {
             journal.file = file;
         }
@@ -123,15 +125,11 @@ impl Deployer {
             .prepare(name, number, &path, artifact.clone(), Code::Draft)
             .await
             .map_err(Fault::from)?;
-        // The file is a copy of its own; of what was sent there is no other. Nor has a file
-        // to wait for the disk: if the machine crashes before the journal is on it, the next
-        // start finds a file that is news.
-        let is_file = source == Source::Folder;
+        // The file is a copy of its own; of what was sent there is no other.
+        let durable = source == Source::Api;
         let kept = async {
-            let noted = self
-                .keep(name, artifact.clone(), !is_file, &journal)
-                .await?;
-            if is_file {
+            let noted = self.keep(name, artifact.clone(), durable, &journal).await?;
+            if comes_again {
                 return Ok(Some(noted));
             }
             publish(noted).await.map(|()| None)
