@@ -24,8 +24,8 @@ pub(crate) const HEAD: usize = 512;
 const REMEMBERED: usize = 1000;
 
 /// The digests of components that came twice, by their BLAKE3, which takes half the time
-/// of SHA-256, or a quarter on two processors: one that comes again need not be hashed by
-/// that, nor be kept in memory.
+/// of SHA-256 and which all processors can work out together: one that comes again need
+/// not be hashed by that, nor be kept in memory.
 #[derive(Debug, Default)]
 pub struct Digests(Mutex<Known>);
 
@@ -101,7 +101,7 @@ impl Artifact {
     pub fn read(file: Arc<File>, size: usize, known: &Digests) -> io::Result<Option<Self>> {
         let mut quick = None;
         if known.comes_again(size) {
-            let Some((hash, head)) = blake3(&file, size)? else {
+            let Some((hash, head)) = quick_hash(&file, size)? else {
                 return Ok(None);
             };
             if let Some(digest) = known.get(&hash) {
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The BLAKE3 of a file and its first bytes. None unless it has `size` bytes.
-fn blake3(file: &File, size: usize) -> io::Result<Option<(blake3::Hash, Bytes)>> {
+fn quick_hash(file: &File, size: usize) -> io::Result<Option<(blake3::Hash, Bytes)>> {
     let mut reader = Reader::new(file);
     let mut hasher = blake3::Hasher::new();
     let mut head = Bytes::new();
