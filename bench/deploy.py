@@ -91,6 +91,7 @@ class Load:
 
 def swaps(binary, hello, count):
     """Swaps under load: answers, failures, answers of the past, memory, seconds a swap."""
+    hello = renewed(hello)
     with tempfile.TemporaryDirectory() as folder:
         drop(folder, "hello", version(hello, 0))
         with harness.Server(binary, folder, f"[plugins]\nrequired = ['hello']\nkeep = {VERSIONS}\n") as server:
@@ -140,6 +141,12 @@ def enlarged(component, size):
     return component + module * round((size - len(component)) / len(module))
 
 
+def renewed(component):
+    """The same with a custom section that makes it another component, never compiled."""
+    nonce = b"%020d" % time.time_ns()
+    return component + b"\x00" + bytes([2 + len(nonce)]) + b"\x01x" + nonce
+
+
 def until_answer(server, request):
     """Asks until there is an answer of 200."""
     while True:
@@ -155,9 +162,7 @@ def cold(binary, name, component, path):
     for run in range(RUNS):
         with tempfile.TemporaryDirectory() as folder:
             with harness.Server(binary, folder, "[plugins]\nrequired = []\n") as server:
-                # A custom section that makes it another component.
-                nonce = b"%020d" % time.time_ns()
-                new = component + b"\x00" + bytes([2 + len(nonce)]) + b"\x01x" + nonce
+                new = renewed(component)
                 started = time.monotonic()
                 drop(folder, name, new)
                 until_answer(server, lambda client: client.request("GET", path))

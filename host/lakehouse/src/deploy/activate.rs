@@ -216,6 +216,13 @@ impl Deployer {
         let deployer = Arc::clone(self);
         let name = name.to_owned();
         tokio::spawn(async move {
+            let Ok(_turn) = deployer.refining.acquire().await else {
+                return;
+            };
+            let lane = deployer.lanes.find(&name);
+            if lane.is_none_or(|lane| lane.noted().current != Some(number)) {
+                return;
+            }
             let better = deployer
                 .workshop
                 .stage(&name, number, &path, artifact, Code::Better);

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use lakehouse_runtime::{Artifact, Digests, Runtime};
 use parking_lot::Mutex;
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, Semaphore};
 
 use crate::config::Config;
 use crate::roster::{Roster, State};
@@ -37,6 +37,10 @@ pub use prepare::Workshop;
 use vault::Part;
 pub use vault::Vault;
 
+/// Versions for which better code than a draft is made at once: the processors are busy
+/// with one, and another one that takes its time to start need not hold up the next.
+const REFINING: usize = 2;
+
 /// Deploys plugins.
 pub struct Deployer {
     config: Arc<Config>,
@@ -45,6 +49,8 @@ pub struct Deployer {
     workshop: Workshop,
     vault: Arc<Vault>,
     lanes: Lanes,
+    /// Turns to make better code than a draft. Who waits for one takes no thread.
+    refining: Semaphore,
     /// Of files that were read.
     digests: Arc<Digests>,
     /// Plugins that the start has not come to yet: what it finds was done before.
@@ -79,6 +85,7 @@ impl Deployer {
             ),
             roster,
             lanes: Lanes::new(journals),
+            refining: Semaphore::new(REFINING),
             digests: Arc::default(),
             trouble: Mutex::default(),
         }
