@@ -51,7 +51,9 @@ impl Digests {
         self.0.lock().digests.get(quick).cloned()
     }
 
-    fn insert(&self, quick: blake3::Hash, digest: String) {
+    /// Remembers the SHA-256 of these bytes.
+    fn insert(&self, bytes: &[u8], digest: String) {
+        let quick = blake3::Hasher::new().update_rayon(bytes).finalize();
         let mut known = self.0.lock();
         if known.digests.len() == REMEMBERED {
             known.digests.clear();
@@ -99,8 +101,8 @@ impl Artifact {
     /// # Errors
     /// Those of reading.
     pub fn read(file: Arc<File>, size: usize, known: &Digests) -> io::Result<Option<Self>> {
-        let mut quick = None;
-        if known.comes_again(size) {
+        let again = known.comes_again(size);
+        if again {
             let Some((hash, head)) = quick_hash(&file, size)? else {
                 return Ok(None);
             };
@@ -111,13 +113,13 @@ impl Artifact {
                     digest,
                 }));
             }
-            quick = Some(hash);
         }
         let Some((bytes, digest)) = load(&file, size)? else {
             return Ok(None);
         };
-        if let Some(quick) = quick {
-            known.insert(quick, digest.clone());
+        // Of these bytes: the file may be another one than a moment ago.
+        if again {
+            known.insert(&bytes, digest.clone());
         }
         Ok(Some(Self::of(bytes, digest)))
     }

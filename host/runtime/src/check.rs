@@ -65,7 +65,9 @@ pub(crate) fn file(bytes: &[u8]) -> Result<(), String> {
 /// Why a component did not compile.
 pub(crate) fn compile_error(error: &wasmtime::Error, size: u64) -> String {
     let reason = format!("{error:#}");
-    if reason.contains("unexpected end") {
+    if error.is::<std::io::Error>() {
+        format!("the component cannot be read: {reason}")
+    } else if reason.contains("unexpected end") {
         format!("the component is cut off: it ends at byte {size} in the middle ({reason})")
     } else {
         format!("the component is damaged or uses what this host does not support: {reason}")

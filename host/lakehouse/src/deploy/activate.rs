@@ -104,8 +104,10 @@ impl Deployer {
         let (digest, size) = (artifact.digest().to_owned(), artifact.size());
         let mut journal = lane.journal.clone();
         let serves = self.runtime.plugin(name).is_some();
+        // A start that finds the journal as it is now would take the file over.
+        let is_news = file.is_some() && file != journal.file;
         if serves && !afresh && journal.current().is_some_and(|now| now.digest == digest) {
-            if file.is_some() && file != journal.file {
+            if is_news {
                 journal.file = file;
                 self.note(name, &journal).await?;
                 lane.set(journal);
@@ -113,9 +115,7 @@ impl Deployer {
             return Ok(());
         }
         let number = journal.begin(&digest, size, source, left, reason);
-        // A start that finds the journal of before takes this file over, as it does now.
-        let comes_again = file.is_some() && file != journal.file;
-        if file.is_some() {
+        if is_news {
             journal.file = file;
         }
         let dropped = journal.prune(self.config.plugins.keep);
@@ -129,7 +129,7 @@ impl Deployer {
         let durable = source == Source::Api;
         let kept = async {
             let noted = self.keep(name, artifact.clone(), durable, &journal).await?;
-            if comes_again {
+            if is_news {
                 return Ok(Some(noted));
             }
             publish(noted).await.map(|()| None)
@@ -219,8 +219,10 @@ impl Deployer {
             let Ok(_turn) = deployer.refining.acquire().await else {
                 return;
             };
-            let lane = deployer.lanes.find(&name);
-            if lane.is_none_or(|lane| lane.noted().current != Some(number)) {
+            let Some(lane) = deployer.lanes.find(&name) else {
+                return;
+            };
+            if lane.noted().current != Some(number) {
                 return;
             }
             let better = deployer
@@ -238,9 +240,6 @@ impl Deployer {
                     );
                     return;
                 }
-            };
-            let Some(lane) = deployer.lanes.find(&name) else {
-                return;
             };
             let mut lane = lane.lock().await;
             let Some(current) = lane.journal.current().cloned() else {
