@@ -171,6 +171,8 @@ async fn sigterm_finishes_what_is_under_way() {
     server.signal_terminate();
     let refused = loop {
         match TcpStream::connect(server.address()) {
+            // The system had taken it when the listening socket went.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
             Err(error) => break error,
             Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }

@@ -154,6 +154,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("server.bind: cannot listen on {bind}"))?;
     let address = listener.local_addr().context("server.bind")?;
     let gateway = Gateway::new(Arc::clone(&host), address.ip())?;
+    let threads = server::Threads::start().context("threads")?;
     tracing::info!("listening on http://{address}");
 
     let deploying = host
@@ -175,7 +176,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     });
     let front = Front::new(gateway, &host.config.server);
-    let drained = server::serve(listener, front, &host.config.server, stop).await;
+    let drained = server::serve(listener, &threads, front, &host.config.server, stop).await;
     if let Some(deploying) = deploying {
         deploying.abort();
     }

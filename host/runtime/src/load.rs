@@ -144,7 +144,7 @@ fn build(
         stats,
         here,
     ));
-    let handler = proxy.map(|proxy| Handler::new(&shared, proxy));
+    let handler = proxy.map(|proxy| Handler::new(&shared, proxy, &runtime.home));
     Ok(Built {
         shared,
         handler,

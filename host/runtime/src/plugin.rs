@@ -8,6 +8,7 @@ use lakehouse_trace::{Kind, Span};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
+use tokio_util::context::TokioContext;
 use wasmtime::Engine;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi_config::WasiConfigVariables;
@@ -170,16 +171,21 @@ impl Shared {
 pub(crate) enum Handler {
     /// For `wasi:http` 0.2.
     Direct(Arc<Direct>),
-    /// For `wasi:http` 0.3.
-    Workers(ProxyHandler<Http>),
+    /// For `wasi:http` 0.3: they live beside their requests, and so not on the threads
+    /// that happen to bring these.
+    Workers(ProxyHandler<Http>, Handle),
 }
 
 impl Handler {
-    pub(crate) fn new(shared: &Arc<Shared>, proxy: ProxyPre<State>) -> Self {
+    /// Workers become tasks of `home`.
+    pub(crate) fn new(shared: &Arc<Shared>, proxy: ProxyPre<State>, home: &Handle) -> Self {
         let shared = Arc::clone(shared);
         match proxy {
             ProxyPre::P2(pre) => Self::Direct(Arc::new(Direct::new(shared, pre))),
-            proxy @ ProxyPre::P3(_) => Self::Workers(ProxyHandler::new(Http::new(shared, proxy))),
+            proxy @ ProxyPre::P3(_) => {
+                let handler = ProxyHandler::new(Http::new(shared, proxy));
+                Self::Workers(handler, home.clone())
+            }
         }
     }
 }
@@ -278,11 +284,12 @@ impl Plugin {
         let mut guard = Guard::new(Arc::clone(&ticket), request.method());
         name_host(&mut request);
         let request = request.map(Body::into_wasi);
-        let handler = match handler {
+        let (handler, home) = match handler {
             Handler::Direct(direct) => return direct.handle(ticket, guard, request).await,
-            Handler::Workers(handler) => handler,
+            Handler::Workers(handler, home) => (handler, home),
         };
-        match handler.handle(Arc::clone(&ticket), request).await {
+        let handled = handler.handle(Arc::clone(&ticket), request);
+        match TokioContext::new(handled, home.clone()).await {
             Ok(response) => {
                 guard.expect(response.headers())?;
                 Ok(response.map(|body| Body::guarded(body, guard)))
@@ -303,7 +310,7 @@ impl Plugin {
     pub(crate) async fn warm_up(&self) -> wasmtime::Result<()> {
         match &self.handler {
             Some(Handler::Direct(direct)) => direct.fill().await,
-            Some(Handler::Workers(_)) => Ok(()),
+            Some(Handler::Workers(..)) => Ok(()),
             None => self.pool.fill().await,
         }
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use tokio::runtime::Handle;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) start: Duration,
     pub(crate) budget: Arc<Budget>,
     pub(crate) lane: Lane,
+    /// Where this was made: for tasks that outlive what began them.
+    pub(crate) home: Handle,
     plugins: RwLock<BTreeMap<String, Entry>>,
     closed: AtomicBool,
 }
@@ -57,7 +60,8 @@ impl Runtime {
     /// Sets up the engine. No plugin is loaded yet.
     ///
     /// # Errors
-    /// If the engine refuses its settings, or two capabilities have one name.
+    /// If the engine refuses its settings, two capabilities have one name, or this is
+    /// called outside of a tokio runtime.
     pub fn new(
         config: RuntimeConfig,
         capabilities: Vec<Arc<dyn Capability>>,
@@ -71,12 +75,14 @@ impl Runtime {
                 });
             }
         }
+        let home = Handle::try_current().map_err(|error| Error::Engine(error.to_string()))?;
         Ok(Self(Arc::new(Inner {
             compilers: Compilers::new()?,
             start: config.start,
             budget: Arc::new(Budget::new(&config)),
             engines: Engines::new(config)?,
             lane: Lane::new()?,
+            home,
             capabilities,
             plugins: RwLock::default(),
             closed: AtomicBool::new(false),

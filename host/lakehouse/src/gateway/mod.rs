@@ -21,6 +21,7 @@ mod trace;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -111,8 +112,9 @@ impl Gateway {
             request_id: id(&request),
             trace: trace.clone().or(came),
         };
-        let answer = caught(gateway.answer(found, request, &cause, started));
-        let mut response = lakehouse_trace::scope(Some(cause.clone()), answer).await;
+        // Pinned here, so that what goes around it moves a pointer and not all of it.
+        let answer = pin!(gateway.answer(found, request, &cause, started));
+        let mut response = lakehouse_trace::scope(Some(cause.clone()), caught(answer)).await;
         trace::end(&mut span, &mut response, trace.as_ref());
         response.body_mut().trace(span);
         response

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use http::{Request, Version};
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -25,19 +27,34 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the answer to a ping may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Where the streams of HTTP/2 run: a connection may bring hundreds of requests at once,
+/// which one thread would answer in turn.
+#[derive(Clone)]
+struct Streams(Handle);
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
+}
+
 /// What all connections share.
 pub struct Connections {
     front: Front,
-    builder: Builder<TokioExecutor>,
+    builder: Builder<Streams>,
     ids: RequestIds,
     header_timeout: Duration,
     idle_timeout: Duration,
 }
 
 impl Connections {
-    /// Connections of a server with these settings.
-    pub fn new(front: Front, settings: &Settings) -> Self {
-        let mut builder = Builder::new(TokioExecutor::new());
+    /// Connections of a server with these settings; each stream of HTTP/2 is a task
+    /// of `streams`.
+    pub fn new(front: Front, settings: &Settings, streams: Handle) -> Self {
+        let mut builder = Builder::new(Streams(streams));
         // Its own header time-out would end idle connections too: `Activity` knows
         // these apart.
         builder

@@ -2,13 +2,15 @@
 
 mod activity;
 mod connection;
+mod threads;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Server as Settings;
@@ -16,14 +18,16 @@ use crate::gateway::Front;
 
 pub use activity::InFlight;
 use connection::Connections;
+pub use threads::Threads;
 
 /// How long accepting rests when the system has no more to give.
 const REST: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is cancelled, then waits for requests under way, but no longer
-/// than the drain time-out. True if all of them finished.
+/// Serves on these threads until `stop` is cancelled, then waits for requests under way,
+/// but no longer than the drain time-out. True if all of them finished.
 pub async fn serve(
     listener: TcpListener,
+    threads: &Threads,
     front: Front,
     settings: &Settings,
     stop: CancellationToken,
@@ -31,7 +35,7 @@ pub async fn serve(
     let most = settings.max_connections.min(Semaphore::MAX_PERMITS >> 1);
     let most = u32::try_from(most).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(most as usize));
-    let connections = Arc::new(Connections::new(front, settings));
+    let connections = Arc::new(Connections::new(front, settings, Handle::current()));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -42,8 +46,11 @@ pub async fn serve(
             Ok((stream, place)) => {
                 let connections = Arc::clone(&connections);
                 let stop = stop.clone();
-                tokio::spawn(async move {
-                    connections.run(stream, stop).await;
+                threads.serve(async move {
+                    match TcpStream::from_std(stream) {
+                        Ok(stream) => connections.run(stream, stop).await,
+                        Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                    }
                     drop(place);
                 });
             }
@@ -64,14 +71,15 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(std::net::TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Ok((stream, place)),
+            // Another thread's event loop will wait for it.
+            Ok((stream, _)) => return Ok((stream.into_std()?, place)),
             // That connection is gone; the next one may be fine.
             Err(error)
                 if matches!(

@@ -1,0 +1,74 @@
+//! The threads that connections are served on.
+//!
+//! Each has an event loop of its own, and a connection stays on the one that it came to:
+//! see docs/decisions/0018.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// One thread more than there are processors: connections are not spread anew, and the
+/// one more has work where a thread has run out of it.
+const MORE: usize = 1;
+
+/// The threads. Once this is dropped, each ends with what it does at that moment.
+pub struct Threads {
+    all: Vec<Thread>,
+    _stop: DropGuard,
+}
+
+struct Thread {
+    tasks: Handle,
+    /// Held by each of its connections.
+    connection: Arc<()>,
+}
+
+impl Threads {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// If the system has no more threads or descriptors to give.
+    pub fn start() -> io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let stop = CancellationToken::new();
+        let all = (0..processors + MORE).map(|number| Thread::start(number, stop.clone()));
+        Ok(Self {
+            all: all.collect::<io::Result<_>>()?,
+            _stop: stop.drop_guard(),
+        })
+    }
+
+    /// Serves a connection on the thread that has the fewest.
+    pub fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let fewest = self.all.iter().min_by_key(|thread| thread.connections());
+        let thread = fewest.unwrap_or_else(|| unreachable!("there is one for each processor"));
+        let here = Arc::clone(&thread.connection);
+        thread.tasks.spawn(async move {
+            connection.await;
+            drop(here);
+        });
+    }
+}
+
+impl Thread {
+    fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let tasks = runtime.handle().clone();
+        std::thread::Builder::new()
+            .name(format!("http-{number}"))
+            .spawn(move || {
+                runtime.block_on(stop.cancelled());
+                runtime.shutdown_background();
+            })?;
+        Ok(Self {
+            tasks,
+            connection: Arc::default(),
+        })
+    }
+
+    fn connections(&self) -> usize {
+        Arc::strong_count(&self.connection) - 1
+    }
+}
