@@ -39,8 +39,8 @@ struct Word {
     caller: AtomicWaker,
     /// It computes for long.
     heavy: Arc<AtomicBool>,
-    /// There is no use for it any more.
-    stop: Arc<Stop>,
+    /// Set when there is no use for it any more, if it does not give way by itself.
+    stop: Option<Arc<Stop>>,
 }
 
 /// The instances of one plugin that answer requests.
@@ -74,11 +74,14 @@ impl Direct {
         mut guard: Guard,
         request: http::Request<WasiBody>,
     ) -> Result<http::Response<Body>, CallError> {
-        let word = Arc::<Word>::default();
+        let word = Arc::new(Word {
+            stop: self.shared.preempt.as_ref().map(|_| Arc::default()),
+            ..Word::default()
+        });
         let serving = Arc::clone(self).serve(Arc::clone(&ticket), request, Arc::clone(&word));
         let (serving, lane) = (Box::pin(serving), self.shared.lane.clone());
-        let mut guest = match self.shared.preempt {
-            Some(_) => Mobile::alone(serving, Arc::clone(&word.stop), lane),
+        let mut guest = match &word.stop {
+            Some(stop) => Mobile::alone(serving, Arc::clone(stop), lane),
             None => Mobile::new(serving, Arc::clone(&word.heavy), lane),
         };
         let (answer, running) = poll_fn(|cx| {
@@ -153,7 +156,7 @@ impl Direct {
         let shared = &*self.shared;
         let limits = &shared.spec.limits;
         let heavy = Arc::clone(&word.heavy);
-        let spent = shared.clock(ticket.deadline, Some(&word.stop));
+        let spent = shared.clock(ticket.deadline, word.stop.as_ref());
         let mut spent = spent.telling(&heavy);
         let mut warm = match self.shelf.take() {
             Some(warm) => warm,
