@@ -9,11 +9,8 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// One thread more than there are processors: connections are not spread anew, and the
-/// one more has work where a thread has run out of it.
-const MORE: usize = 1;
-
-/// The threads. Once this is dropped, each ends with what it does at that moment.
+/// The threads, one for each processor. Once this is dropped, each ends with what it does
+/// at that moment.
 pub struct Threads {
     all: Vec<Thread>,
     _stop: DropGuard,
@@ -33,7 +30,7 @@ impl Threads {
     pub fn start() -> io::Result<Self> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let stop = CancellationToken::new();
-        let all = (0..processors + MORE).map(|number| Thread::start(number, stop.clone()));
+        let all = (0..processors).map(|number| Thread::start(number, stop.clone()));
         Ok(Self {
             all: all.collect::<io::Result<_>>()?,
             _stop: stop.drop_guard(),
