@@ -23,6 +23,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -153,7 +154,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("server.bind: cannot listen on {bind}"))?;
     let address = listener.local_addr().context("server.bind")?;
-    let gateway = Gateway::new(Arc::clone(&host), address.ip())?;
+    let gateway = Gateway::new(Arc::clone(&host), address.ip(), Handle::current())?;
     let threads = server::Threads::start().context("threads")?;
     tracing::info!("listening on http://{address}");
 

@@ -112,18 +112,21 @@ async fn change(
         Subject::Plugin if head.method == Method::PUT => {
             let artifact = receive(gateway, head, body, announced).await?;
             let name = name.clone();
-            finish(async move { deployer.deploy(&name, artifact).await })
-                .await
-                .map(|first| {
-                    if first {
-                        StatusCode::CREATED
-                    } else {
-                        StatusCode::OK
-                    }
-                })?
+            finish(
+                gateway,
+                async move { deployer.deploy(&name, artifact).await },
+            )
+            .await
+            .map(|first| {
+                if first {
+                    StatusCode::CREATED
+                } else {
+                    StatusCode::OK
+                }
+            })?
         }
         Subject::Plugin => {
-            finish(async move { deployer.remove(&name).await }).await?;
+            finish(gateway, async move { deployer.remove(&name).await }).await?;
             let mut response = Response::new(ResponseBody::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
             return Ok(response);
@@ -131,12 +134,16 @@ async fn change(
         Subject::Rollback => {
             let target = target(head, collect(body, SMALL).await?)?;
             let name = name.clone();
-            finish(async move { deployer.rollback(&name, &target).await }).await?;
+            finish(
+                gateway,
+                async move { deployer.rollback(&name, &target).await },
+            )
+            .await?;
             StatusCode::OK
         }
         Subject::Reload | Subject::Generations => {
             let name = name.clone();
-            finish(async move { deployer.reload(&name).await }).await?;
+            finish(gateway, async move { deployer.reload(&name).await }).await?;
             StatusCode::OK
         }
     };
@@ -147,11 +154,13 @@ async fn change(
     Ok(response)
 }
 
-/// Runs a change to its end.
+/// Runs a change to its end, and away from the connection that asks for it: a plugin that
+/// computes in its self-test would hold up the others of its thread.
 async fn finish<T: Send + 'static>(
+    gateway: &Inner,
     change: impl Future<Output = Result<T, Fault>> + Send + 'static,
 ) -> Result<T, Problem> {
-    match tokio::spawn(change).await {
+    match gateway.tasks.spawn(change).await {
         Ok(result) => result.map_err(explain),
         Err(panic) => Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -33,6 +33,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lakehouse_runtime::{Body, CallError, Cause};
 use parking_lot::RwLock;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tower::Service;
 
@@ -69,14 +70,17 @@ struct Inner {
     access: Access,
     /// Components that are being received.
     uploads: Semaphore,
+    /// Runs what does not belong to a connection.
+    tasks: Handle,
 }
 
 impl Gateway {
     /// A gateway to what the host holds, for a server that listens on this address.
+    /// Changes to plugins become tasks of `tasks`.
     ///
     /// # Errors
     /// If an upstream's URL or the admin token cannot be used.
-    pub fn new(host: Arc<Host>, bound: IpAddr) -> Result<Self, ConfigError> {
+    pub fn new(host: Arc<Host>, bound: IpAddr, tasks: Handle) -> Result<Self, ConfigError> {
         let access = Access::new(&host.config.admin, bound)?;
         let metrics = Metrics::new(&host.registry)
             .map_err(|error| ConfigError::new(format!("metrics: {error}")))?;
@@ -95,6 +99,7 @@ impl Gateway {
             metrics,
             access,
             uploads: Semaphore::new(admin::UPLOADS),
+            tasks,
         })))
     }
 

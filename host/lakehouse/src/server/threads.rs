@@ -69,3 +69,47 @@ impl Thread {
         Arc::strong_count(&self.connection) - 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::thread::ThreadId;
+
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    /// A connection that tells its thread and lasts until what is returned drops.
+    fn open(threads: &Threads, told: &mpsc::UnboundedSender<ThreadId>) -> oneshot::Sender<()> {
+        let (end, ended) = oneshot::channel::<()>();
+        let told = told.clone();
+        threads.serve(async move {
+            told.send(std::thread::current().id()).unwrap();
+            ended.await.unwrap_err();
+        });
+        end
+    }
+
+    #[tokio::test]
+    async fn a_connection_goes_where_the_fewest_are() {
+        let threads = Threads::start().unwrap();
+        let count = threads.all.len();
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let mut open_ones = HashMap::<_, Vec<_>>::new();
+        for _ in 0..2 * count {
+            let connection = open(&threads, &told);
+            let thread = heard.recv().await.unwrap();
+            open_ones.entry(thread).or_default().push(connection);
+        }
+        assert_eq!(open_ones.len(), count);
+        assert!(open_ones.values().all(|there| there.len() == 2));
+
+        let quiet = *open_ones.keys().next().unwrap();
+        open_ones.remove(&quiet);
+        while threads.all.iter().all(|thread| thread.connections() > 0) {
+            tokio::task::yield_now().await;
+        }
+        let _next = open(&threads, &told);
+        assert_eq!(heard.recv().await, Some(quiet));
+    }
+}
