@@ -230,16 +230,17 @@ struct Refill<'a>(&'a Arc<Direct>);
 
 impl Drop for Refill<'_> {
     fn drop(&mut self) {
-        let direct = self.0;
-        if direct.shared.spec.limits.min_pool == 0 {
+        let shared = &self.0.shared;
+        if shared.spec.limits.min_pool == 0 {
             return;
         }
-        // Without a runtime the process is about to end.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
+        let tasks = match shared.preempt {
+            // It would not give way to other tasks.
+            Some(_) => shared.lane.clone(),
+            None => shared.home.clone(),
         };
-        let direct = Arc::clone(direct);
-        runtime.spawn(async move {
+        let direct = Arc::clone(self.0);
+        tasks.spawn(async move {
             if let Err(error) = direct.fill().await {
                 direct.no_room(None, &error);
             }

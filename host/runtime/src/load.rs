@@ -137,6 +137,7 @@ fn build(
         Machine {
             engine: engine.clone(),
             lane,
+            home: runtime.home.clone(),
             preempt,
         },
         Arc::clone(&runtime.budget),
@@ -144,7 +145,7 @@ fn build(
         stats,
         here,
     ));
-    let handler = proxy.map(|proxy| Handler::new(&shared, proxy, &runtime.home));
+    let handler = proxy.map(|proxy| Handler::new(&shared, proxy));
     Ok(Built {
         shared,
         handler,

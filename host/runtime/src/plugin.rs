@@ -50,6 +50,8 @@ pub(crate) struct Machine {
     pub(crate) engine: Engine,
     /// For guests that compute for long.
     pub(crate) lane: Handle,
+    /// For what lives beside requests.
+    pub(crate) home: Handle,
     /// What stops them, if they do not give way.
     pub(crate) preempt: Option<Preempt>,
 }
@@ -61,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     /// For guests that compute for long.
     pub(crate) lane: Handle,
+    /// For what lives beside requests, and so not on the threads that happen to bring these.
+    pub(crate) home: Handle,
     /// What stops its guests, if they do not give way.
     pub(crate) preempt: Option<Preempt>,
     pub(crate) given: Given,
@@ -92,12 +96,14 @@ impl Shared {
         let Machine {
             engine,
             lane,
+            home,
             preempt,
         } = machine;
         Self {
             engine,
             budget,
             lane,
+            home,
             preempt,
             given,
             stats,
@@ -171,21 +177,16 @@ impl Shared {
 pub(crate) enum Handler {
     /// For `wasi:http` 0.2.
     Direct(Arc<Direct>),
-    /// For `wasi:http` 0.3: they live beside their requests, and so not on the threads
-    /// that happen to bring these.
-    Workers(ProxyHandler<Http>, Handle),
+    /// For `wasi:http` 0.3.
+    Workers(ProxyHandler<Http>),
 }
 
 impl Handler {
-    /// Workers become tasks of `home`.
-    pub(crate) fn new(shared: &Arc<Shared>, proxy: ProxyPre<State>, home: &Handle) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, proxy: ProxyPre<State>) -> Self {
         let shared = Arc::clone(shared);
         match proxy {
             ProxyPre::P2(pre) => Self::Direct(Arc::new(Direct::new(shared, pre))),
-            proxy @ ProxyPre::P3(_) => {
-                let handler = ProxyHandler::new(Http::new(shared, proxy));
-                Self::Workers(handler, home.clone())
-            }
+            proxy @ ProxyPre::P3(_) => Self::Workers(ProxyHandler::new(Http::new(shared, proxy))),
         }
     }
 }
@@ -284,12 +285,13 @@ impl Plugin {
         let mut guard = Guard::new(Arc::clone(&ticket), request.method());
         name_host(&mut request);
         let request = request.map(Body::into_wasi);
-        let (handler, home) = match handler {
+        let handler = match handler {
             Handler::Direct(direct) => return direct.handle(ticket, guard, request).await,
-            Handler::Workers(handler, home) => (handler, home),
+            Handler::Workers(handler) => handler,
         };
+        // It spawns the workers.
         let handled = handler.handle(Arc::clone(&ticket), request);
-        match TokioContext::new(handled, home.clone()).await {
+        match TokioContext::new(handled, shared.home.clone()).await {
             Ok(response) => {
                 guard.expect(response.headers())?;
                 Ok(response.map(|body| Body::guarded(body, guard)))
@@ -310,7 +312,7 @@ impl Plugin {
     pub(crate) async fn warm_up(&self) -> wasmtime::Result<()> {
         match &self.handler {
             Some(Handler::Direct(direct)) => direct.fill().await,
-            Some(Handler::Workers(..)) => Ok(()),
+            Some(Handler::Workers(_)) => Ok(()),
             None => self.pool.fill().await,
         }
     }
