@@ -20,6 +20,39 @@ const REACH: f32 = 4.0;
 /// Most that a product of a query and a row may be, far within 32 bits.
 const LARGEST: f32 = (1 << 30) as f32;
 
+/// Rounds a number of at most 22 bits to the nearest integer, ties to even, which then
+/// stands in the lowest bits: what a call of a library would do for one number at a time,
+/// the compiler makes a few instructions for many.
+#[inline(always)]
+fn rounded(value: f32) -> u32 {
+    /// From here on floats of single precision are integers, below 0 too.
+    const WHOLE: f32 = (3 << 22) as f32;
+    (value + WHOLE).to_bits()
+}
+
+/// The largest magnitude of some values, and the sum of all: some at a time, each with
+/// those before it that stand in the same place.
+fn largest_and_sum(values: &[f32]) -> (f32, f32) {
+    const LANES: usize = 16;
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let (mut largest, mut sums) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    for block in blocks {
+        for lane in 0..LANES {
+            let value = block[lane].abs();
+            // Not `max`, which minds what is not a number and takes longer.
+            largest[lane] = if value > largest[lane] {
+                value
+            } else {
+                largest[lane]
+            };
+            sums[lane] += value;
+        }
+    }
+    let rest = rest.iter().map(|value| value.abs());
+    let largest = largest.into_iter().chain(rest.clone()).fold(0.0, f32::max);
+    (largest, sums.into_iter().chain(rest).sum())
+}
+
 /// How components become codes: `component = centre + step * code`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Quantizer {
@@ -32,6 +65,8 @@ pub(crate) struct Quantizer {
 #[derive(Debug, Default)]
 pub(crate) struct CodeQuery {
     pub codes: Vec<i16>,
+    /// What they are of.
+    weighted: Vec<f32>,
     pub factor: f32,
     pub constant: f32,
 }
@@ -87,9 +122,10 @@ impl Quantizer {
         out[self.dimension()..].fill(0);
         let parts = self.centre.iter().zip(&self.step);
         for ((out, value), (centre, step)) in out.iter_mut().zip(vector).zip(parts) {
-            let code = (value - centre) / step;
-            // Not a number where the step is 0: cast to 0.
-            *out = code.round_ties_even().clamp(-TOP, TOP) as i8;
+            let code = ((value - centre) / step).clamp(-TOP, TOP);
+            // Not a number where the step is 0.
+            let code = if *step > 0.0 { code } else { 0.0 };
+            *out = rounded(code) as i8;
         }
     }
 
@@ -120,19 +156,18 @@ impl Quantizer {
         self.scale(vector.iter().zip(&self.centre).map(|(q, m)| q - m), out);
     }
 
-    fn scale(&self, values: impl Iterator<Item = f32> + Clone, out: &mut CodeQuery) {
-        let weighted = values.zip(&self.step).map(|(value, step)| value * step);
-        let (mut most, mut sum) = (0.0_f32, 0.0_f32);
-        for value in weighted.clone() {
-            most = most.max(value.abs());
-            sum += value.abs();
-        }
+    fn scale(&self, values: impl Iterator<Item = f32>, out: &mut CodeQuery) {
+        out.weighted.clear();
+        out.weighted
+            .extend(values.zip(&self.step).map(|(value, step)| value * step));
+        let (most, sum) = largest_and_sum(&out.weighted);
         let fit = (f32::from(i16::MAX) / most).min(LARGEST / (TOP * sum));
         let scale = if fit.is_finite() { fit } else { 0.0 };
         out.factor = if scale > 0.0 { scale.recip() } else { 0.0 };
         out.codes.clear();
+        let weighted = out.weighted.iter();
         out.codes
-            .extend(weighted.map(|value| (value * scale).round_ties_even() as i16));
+            .extend(weighted.map(|value| rounded(value * scale) as i16));
         out.codes.resize(self.stride(), 0);
     }
 }
