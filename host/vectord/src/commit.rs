@@ -40,9 +40,6 @@ pub(crate) struct Writer {
     /// What the manifest says to be acknowledged.
     pub acknowledged: u64,
     pub next_segment: u64,
-    /// Unsealed segments up to this one are being sealed: they stay as they
-    /// are.
-    pub frozen: u64,
     /// Set once the index is dropped.
     pub dropped: bool,
     /// When the last write came.
@@ -256,7 +253,7 @@ impl Index {
                         rows.push(self.spec.space, put.id, &put.vector, put.metadata);
                     }
                     segments.push(Arc::new(Segment::new(segment, self.spec.space, rows)));
-                    join_tail(&mut segments, writer.frozen);
+                    join_tail(&mut segments, view.fixed);
                 }
             }
         }
@@ -264,21 +261,20 @@ impl Index {
             seq,
             segments,
             count,
+            ..*view
         });
         if self.wants_sealing(writer) {
             self.request_work();
+            if self.is_far_behind() {
+                self.halt.store(true, Ordering::SeqCst);
+            }
         }
     }
 
     /// Whether enough is in the log alone.
     pub fn wants_sealing(&self, writer: &Writer) -> bool {
         let view = self.view();
-        let unsealed = view.segments.iter().filter(|s| s.file_bytes.is_none());
-        let (mut rows, mut bytes) = (0, 0);
-        for segment in unsealed {
-            rows += segment.len();
-            bytes += segment.memory() as u64;
-        }
+        let (rows, bytes) = view.unsealed();
         rows >= self.seal_rows
             || (rows > 0 && self.budget.presses(bytes))
             || (writer.log.length() >= LOG_BYTES && view.seq > writer.applied)
@@ -307,13 +303,13 @@ fn kill(segments: &[Arc<Segment>], id: &str, before: u64, seq: u64) -> bool {
     found.is_some()
 }
 
-/// Joins the last unsealed segments while the last but one is at most twice
-/// as long, so that there are never more than a few of them.
-fn join_tail(segments: &mut Vec<Arc<Segment>>, frozen: u64) {
+/// Joins the last unsealed segments after the `fixed` ones while the last but one is at
+/// most twice as long, so that there are never more than a few of them.
+fn join_tail(segments: &mut Vec<Arc<Segment>>, fixed: u64) {
     while let [.., left, right] = segments.as_slice() {
-        let fixed = |segment: &Segment| segment.file_bytes.is_some() || segment.id <= frozen;
+        let stays = left.file_bytes.is_some() || left.id <= fixed;
         let joined_rows = left.len() + right.len();
-        if fixed(left) || left.len() > 2 * right.len() || joined_rows > BLOCK {
+        if stays || left.len() > 2 * right.len() || joined_rows > BLOCK {
             return;
         }
         let joined = Arc::new(left.joined(right));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::segment::Segment;
+use crate::segment::{ALIVE, Segment};
 use crate::validate::Space;
 
 /// The rows of some segments that a reader at one moment sees.
@@ -34,6 +34,18 @@ impl<'a> Gathered<'a> {
     pub fn source(&self, row: usize) -> (&'a Segment, usize) {
         let (input, place) = self.sources[row];
         (&self.inputs[input as usize], place as usize)
+    }
+
+    /// Marks those rows of a segment dead that have died meanwhile; `order` says which
+    /// of these rows each of the segment's is.
+    pub fn carry_deaths(&self, order: &[u32], to: &Segment) {
+        for (row, of) in order.iter().enumerate() {
+            let (source, place) = self.source(*of as usize);
+            let died = source.died(place);
+            if died != ALIVE {
+                to.kill(row, died);
+            }
+        }
     }
 
     pub fn id(&self, row: usize) -> &'a str {

@@ -70,6 +70,13 @@ impl Graph {
         self.base.len() / self.width
     }
 
+    /// Bytes of memory that it holds, less what is mapped.
+    pub fn memory(&self) -> usize {
+        let upper =
+            |upper: &Upper| upper.rows.memory() + upper.down.memory() + upper.links.memory();
+        self.base.memory() + self.uppers.iter().map(upper).sum::<usize>()
+    }
+
     /// The node of the lowest layer where walks begin.
     pub fn base_entry(&self) -> u32 {
         let down = |place: u32, upper: &Upper| upper.down[place as usize];

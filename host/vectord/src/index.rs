@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 
+use crate::across::Across;
 use crate::budget::{Budget, Held};
+use crate::builders::Builders;
 use crate::commit::{Pending, Writer};
 use crate::error::{Error, Result};
-use crate::kernel;
 use crate::pace::Pace;
 use crate::rows;
 use crate::search::Probe;
@@ -36,9 +37,29 @@ pub(crate) struct View {
     pub segments: Vec<Arc<Segment>>,
     /// Live items.
     pub count: u64,
+    /// Unsealed segments up to this one are being sealed.
+    pub sealing: u64,
+    /// Unsealed segments up to this one stay as they are: they are being sealed or
+    /// linked.
+    pub fixed: u64,
 }
 
 impl View {
+    /// Segments whose rows are in the log alone and that are not being sealed, by age.
+    pub fn tail(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        let segments = self.segments.iter();
+        segments.filter(|segment| segment.file_bytes.is_none() && segment.id > self.sealing)
+    }
+
+    /// How many rows are in the log alone, and how many bytes of memory they hold.
+    pub fn unsealed(&self) -> (usize, u64) {
+        let segments = self.segments.iter();
+        let unsealed = segments.filter(|segment| segment.file_bytes.is_none());
+        unsealed.fold((0, 0), |(rows, bytes), segment| {
+            (rows + segment.len(), bytes + segment.memory() as u64)
+        })
+    }
+
     /// The live row of an item, and its segment.
     pub fn find(&self, id: &str) -> Option<(&Arc<Segment>, usize)> {
         find(&self.segments, id, self.seq)
@@ -58,9 +79,19 @@ pub(crate) fn find<'a>(
     from_young.find_map(|segment| Some((segment, segment.find(id, hash, seq)?)))
 }
 
+/// What works for an index in the background.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    /// Seals and merges.
+    pub worker: Arc<Worker>,
+    /// Links rows that are in the log alone.
+    pub linker: Arc<Worker>,
+    pub builders: Arc<Builders>,
+}
+
 /// An open index.
 ///
-/// Locks are taken in this order: `writer`, `view`. Only the holder of
+/// Locks are taken in this order: `linking`, `writer`, `view`. Only the holder of
 /// `writer` puts a new view in place.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -72,16 +103,23 @@ pub(crate) struct Index {
     pub merge_rows: usize,
     pub engine: Engine,
     pub durability: Durability,
-    pub worker: Arc<Worker>,
-    /// The index itself, for the worker's queue.
+    pub threads: Threads,
+    /// The index itself, for their queues.
     pub itself: Weak<Index>,
     pub view: RwLock<Arc<View>>,
     pub queue: Mutex<Vec<Pending>>,
     pub writer: Mutex<Writer>,
     /// Set when background work on it should end.
     pub stop: AtomicBool,
+    /// Set when what is built patiently should be given up.
+    pub halt: AtomicBool,
     /// Set while it waits for background work or has some under way.
     pub queued: AtomicBool,
+    /// Held while rows are being linked, and when it is chosen which to seal; before
+    /// this moment none are linked, since that failed.
+    pub linking: Mutex<Option<Instant>>,
+    /// Set while it waits for the linker.
+    pub links_queued: AtomicBool,
     /// Bytes of the log files.
     pub log_bytes: AtomicU64,
     pub budget: Arc<Budget>,
@@ -125,6 +163,12 @@ impl Index {
             recovery: self.recovery.get().copied().unwrap_or_default(),
             source: self.source.lock().clone(),
         }
+    }
+
+    /// Ends background work on it.
+    pub fn end(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.halt.store(true, Ordering::SeqCst);
     }
 
     /// Whether a search came within some time.
@@ -245,31 +289,31 @@ impl Index {
         let began = self.opened.elapsed();
         let now = began.as_millis() as u64;
         self.searched.store(now.max(1), Ordering::Relaxed);
-        let distance = self.spec.space.distance;
-        let probe = Probe::new(distance, &query.vector, k, ef, view.seq);
-        let mut found = Vec::new();
-        for segment in &view.segments {
-            for row in segment.search(&probe, query.filter.as_ref()) {
-                let exact = kernel::exact(distance, &query.vector, segment.vector(row));
-                found.push((exact, segment, row));
-            }
+        if self.wants_links(view) {
+            self.request_links();
         }
-        found.sort_unstable_by(|a, b| {
-            let ids = || a.1.rows.id(a.2).cmp(b.1.rows.id(b.2));
-            a.0.total_cmp(&b.0).then_with(ids)
-        });
-        found.truncate(k);
+        let distance = self.spec.space.distance;
+        let across = Across {
+            probe: Probe::new(distance, &query.vector, k, view.seq),
+            vector: &query.vector,
+            filter: query.filter.as_ref(),
+            ef,
+        };
+        let found = across.nearest(&view.segments);
         if Pace::is_plain(query) {
             self.pace.note(self.opened.elapsed().saturating_sub(began));
         }
         if query.with_vectors {
             self.check_components(found.len() * self.spec.space.dimension)?;
         }
-        let hits = found.into_iter().map(|(exact, segment, row)| Hit {
-            id: segment.rows.shared_id(row),
-            distance: exact as f32,
-            metadata: segment.rows.metadata.shared(row),
-            vector: query.with_vectors.then(|| segment.vector(row).to_vec()),
+        let hits = found.into_iter().map(|found| {
+            let (segment, row) = (found.segment, found.row);
+            Hit {
+                id: segment.rows.shared_id(row),
+                distance: found.distance as f32,
+                metadata: segment.rows.metadata.shared(row),
+                vector: query.with_vectors.then(|| segment.vector(row).to_vec()),
+            }
         });
         Ok(hits.collect())
     }

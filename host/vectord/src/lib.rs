@@ -14,9 +14,11 @@
 //! warning, and refuses damage to acknowledged data: that index is reported,
 //! the others serve.
 
+mod across;
 mod attributes;
 mod budget;
 mod build;
+mod builders;
 mod column;
 mod commit;
 mod disk;
@@ -28,6 +30,7 @@ mod graph;
 mod halves;
 mod index;
 mod kernel;
+mod link;
 mod log;
 mod manifest;
 mod mapping;

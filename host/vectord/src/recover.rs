@@ -13,7 +13,7 @@ use crate::budget::{Budget, Held};
 use crate::commit::Writer;
 use crate::disk;
 use crate::error::{Error, Result};
-use crate::index::{Index, View};
+use crate::index::{Index, Threads, View};
 use crate::log::{self, Log};
 use crate::manifest::Manifest;
 use crate::pace::Pace;
@@ -22,7 +22,6 @@ use crate::segment_file;
 use crate::service::Config;
 use crate::types::{Quantization, Recovery};
 use crate::validate::Spec;
-use crate::worker::Worker;
 
 /// Makes the folder of a new, empty index: as a whole or not at all.
 pub(crate) fn create(spec: &Spec, folder: &Path, making: &Path) -> Result<()> {
@@ -46,7 +45,7 @@ impl Index {
         name: &str,
         folder: PathBuf,
         config: &Config,
-        worker: Arc<Worker>,
+        threads: Threads,
         budget: Arc<Budget>,
     ) -> Result<Arc<Self>> {
         let started = Instant::now();
@@ -82,7 +81,7 @@ impl Index {
             engine: config.engine,
             durability: config.durability,
             spec,
-            worker,
+            threads,
             budget,
             held: Held::default(),
             recovery: OnceLock::new(),
@@ -95,6 +94,7 @@ impl Index {
                 seq: manifest.applied,
                 segments,
                 count,
+                ..View::default()
             })),
             queue: Mutex::default(),
             writer: Mutex::new(Writer {
@@ -104,13 +104,15 @@ impl Index {
                 applied: manifest.applied,
                 acknowledged: manifest.acknowledged,
                 next_segment: manifest.next_segment,
-                frozen: 0,
                 dropped: false,
                 last_write: Instant::now(),
                 retry_at: None,
             }),
             stop: AtomicBool::new(false),
+            halt: AtomicBool::new(false),
             queued: AtomicBool::new(false),
+            linking: Mutex::default(),
+            links_queued: AtomicBool::new(false),
             log_bytes: AtomicU64::new(0),
             folder,
         });

@@ -6,10 +6,10 @@
 //! largest taken in is kept and the other rows are added to it. When no write
 //! has come for a while, what is left becomes one segment.
 //!
-//! Where writes come faster than graphs are built, while there are searches,
-//! which look at each row in the log alone, such rows are sealed by
-//! themselves and in haste; what that yields is built anew when it is merged
-//! or the index is at rest.
+//! Where writes come faster than graphs are built, while there are searches, rows in the
+//! log alone are sealed by themselves, and far behind in haste; what that yields is built
+//! anew when it is merged or the index is at rest. Until they are sealed their links are
+//! in memory (`link`).
 //!
 //! The work itself holds no lock; it reads segments as of one write, and puts
 //! its result in their place at the end, with the deaths that happened
@@ -21,14 +21,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::build;
+use crate::build::{self, Haste};
 use crate::commit::Writer;
 use crate::error::{Error, Result};
 use crate::gathered::Gathered;
 use crate::index::{Index, View};
 use crate::log::{self, Log};
 use crate::manifest::{Manifest, SegmentEntry};
-use crate::segment::{ALIVE, Segment};
+use crate::segment::Segment;
 use crate::segment_file;
 use crate::types::{Durability, Source};
 
@@ -42,9 +42,13 @@ const REST_SHARE: usize = 50;
 const REST: Duration = Duration::from_secs(1);
 /// A segment is rewritten when one row in this many is dead.
 const DEAD_SHARE: usize = 4;
-/// Rows in the log alone, in times of what is sealed otherwise, from which
-/// they are sealed in haste if there are searches, which look at each of them.
-const BACKLOG: usize = 2;
+/// Rows in the log alone, in times of what is sealed otherwise, from which on they are
+/// sealed by themselves if there are searches.
+const BEHIND: usize = 2;
+/// And from which on they are sealed in haste, with the links that they have.
+const BACKLOG: usize = 16;
+/// How hasty that is with the others.
+const HASTE: Haste = Haste::By(4);
 /// Wait before failed work is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -67,7 +71,7 @@ impl Index {
     /// Queues the index for background work.
     pub fn request_work(&self) {
         if !self.queued.swap(true, Ordering::AcqRel) {
-            self.worker.push(Weak::clone(&self.itself));
+            self.threads.worker.push(Weak::clone(&self.itself));
         }
     }
 
@@ -85,7 +89,9 @@ impl Index {
                     }
                     writer.retry_at = Some(Instant::now() + RETRY);
                     drop(writer);
-                    self.worker.push_later(Weak::clone(&self.itself), RETRY);
+                    self.threads
+                        .worker
+                        .push_later(Weak::clone(&self.itself), RETRY);
                     true
                 }
             };
@@ -96,11 +102,20 @@ impl Index {
     }
 
     fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Whether so much is in the log alone that sealing it cannot wait until the
+    /// processors are idle.
+    pub fn is_far_behind(&self) -> bool {
+        let (rows, bytes) = self.view().unsealed();
+        rows >= BACKLOG * self.seal_rows || (rows > 0 && self.budget.presses(bytes))
     }
 
     /// One piece of work; false if there was none.
     fn step(&self, settling: bool) -> Result<bool> {
+        // Whoever ends the work says so before it sets this.
+        self.halt.store(false, Ordering::SeqCst);
         let writer = self.writer.lock();
         if writer.dropped || self.stopping() {
             return Ok(false);
@@ -109,7 +124,8 @@ impl Index {
             return Ok(false);
         }
         if self.wants_sealing(&writer) {
-            self.seal(writer)?;
+            drop(writer);
+            self.seal()?;
             return Ok(!self.stopping());
         }
         let at_rest = settling || writer.last_write.elapsed() >= REST;
@@ -117,7 +133,9 @@ impl Index {
         let inputs = self.choose(at_rest);
         if inputs.is_empty() {
             if !self.choose(true).is_empty() {
-                self.worker.push_later(Weak::clone(&self.itself), REST);
+                self.threads
+                    .worker
+                    .push_later(Weak::clone(&self.itself), REST);
             }
             return Ok(false);
         }
@@ -125,21 +143,39 @@ impl Index {
         Ok(!self.stopping())
     }
 
-    fn seal(&self, mut writer: parking_lot::MutexGuard<'_, Writer>) -> Result<()> {
+    fn seal(&self) -> Result<()> {
+        // What is chosen here is not to be linked any more.
+        let linking = self.linking.lock();
+        if self.searched_within(REST) {
+            // Searches would look at each of these rows until the graph is built.
+            self.link_tail()?;
+        }
+        let mut writer = self.writer.lock();
+        if writer.dropped {
+            return Ok(());
+        }
         let log = Log::create(&self.folder, writer.log.number() + 1)?;
         writer.older_log_bytes += writer.log.length();
         writer.log = log;
         let view = self.view();
         let unsealed = view.segments.iter().filter(|s| s.file_bytes.is_none());
         let mut inputs: Vec<_> = unsealed.map(Arc::clone).collect();
-        writer.frozen = inputs.last().map_or(writer.frozen, |segment| segment.id);
+        let last = inputs.last().map_or(view.sealing, |segment| segment.id);
+        self.put_view(View {
+            segments: view.segments.clone(),
+            sealing: last,
+            fixed: last,
+            ..*view
+        });
         let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
         let mut sealed: Vec<_> = sealed.collect();
         sealed.sort_by_key(|segment| segment.len());
         let mut taken: usize = inputs.iter().map(|segment| segment.len()).sum();
-        let hasty = taken >= BACKLOG * self.seal_rows && self.searched_within(REST);
+        let searched = self.searched_within(REST);
+        let behind = searched && taken >= BEHIND * self.seal_rows;
+        let hasty = searched && taken >= BACKLOG * self.seal_rows;
         for segment in sealed {
-            if !hasty
+            if !behind
                 && segment.len() <= taken * TAKE_IN
                 && taken + segment.len() <= self.merge_rows
             {
@@ -152,6 +188,7 @@ impl Index {
             first_log: writer.log.number(),
         };
         drop(writer);
+        drop(linking);
         self.replace(inputs, view.seq, Some(covered), hasty)
     }
 
@@ -201,7 +238,8 @@ impl Index {
     ) -> Result<()> {
         // The graph of the first is kept, if it has one.
         inputs.sort_by_key(|segment| {
-            let sealed = segment.sealed.as_ref().filter(|sealed| !sealed.hasty);
+            let sealed = segment.sealed.as_ref();
+            let sealed = sealed.filter(|sealed| hasty || !sealed.hasty);
             Reverse(sealed.map_or(0, |sealed| sealed.graph.nodes()))
         });
         let id = {
@@ -233,9 +271,15 @@ impl Index {
         let rows = Gathered::new(self.spec.space, inputs, seq);
         let mut built = None;
         if rows.len() * 2 >= self.seal_rows && rows.len() > 0 {
-            let build = || build::build(&self.spec, self.engine, &rows, hasty, &self.stop);
+            let (builders, halt) = if self.is_far_behind() {
+                (&self.threads.builders.urgent, &self.stop)
+            } else {
+                (&self.threads.builders.patient, &self.halt)
+            };
+            let haste = if hasty { HASTE } else { Haste::None };
+            let build = || build::build(&self.spec, self.engine, &rows, haste, halt);
             let started = Instant::now();
-            match self.worker.builders.install(build) {
+            match builders.install(build) {
                 Ok(Some(finished)) => {
                     let mut all = self.built.lock();
                     all.0 += rows.len() as u64;
@@ -276,13 +320,7 @@ impl Index {
             return Ok(());
         }
         if let Some(segment) = &made.segment {
-            for (row, of) in made.order.iter().enumerate() {
-                let (source, place) = made.rows.source(*of as usize);
-                let died = source.died(place);
-                if died != ALIVE {
-                    segment.kill(row, died);
-                }
-            }
+            made.rows.carry_deaths(&made.order, segment);
         }
         let view = self.view();
         let kept = |old: &&Arc<Segment>| inputs.iter().all(|input| input.id != old.id);
@@ -303,11 +341,7 @@ impl Index {
         writer.acknowledged = acknowledged;
         segments.extend(unsealed);
 
-        self.put_view(View {
-            seq: view.seq,
-            segments,
-            count: view.count,
-        });
+        self.put_view(View { segments, ..*view });
 
         self.remove_covered(&mut writer, covered);
         for input in inputs.iter().filter(|input| input.file_bytes.is_some()) {

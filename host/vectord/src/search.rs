@@ -41,19 +41,17 @@ pub(crate) struct Probe<'a> {
     vector: Cow<'a, [f32]>,
     /// Rows wanted.
     pub k: usize,
-    /// Candidates kept in a walk.
-    pub ef: usize,
     /// The moment of the reader.
     pub seq: u64,
 }
 
 impl<'a> Probe<'a> {
-    pub fn new(distance: Distance, vector: &'a [f32], k: usize, ef: usize, seq: u64) -> Self {
+    pub fn new(distance: Distance, vector: &'a [f32], k: usize, seq: u64) -> Self {
         let vector = match distance {
             Distance::Cosine => unit(vector).into(),
             Distance::L2 | Distance::Dot => vector.into(),
         };
-        Self { vector, k, ef, seq }
+        Self { vector, k, seq }
     }
 }
 
@@ -106,13 +104,13 @@ impl Sealed {
 
 impl Segment {
     /// Live rows that the filter takes, among them the nearest `k` if there
-    /// are as many: by the graph where there is one and it yields enough,
-    /// else exactly. The caller ranks them.
-    pub fn search(&self, probe: &Probe<'_>, filter: Option<&Filter>) -> Vec<usize> {
+    /// are as many: by the graph where there is one and it yields enough, with
+    /// `ef` candidates kept, else exactly. The caller ranks them.
+    pub fn search(&self, probe: &Probe<'_>, ef: usize, filter: Option<&Filter>) -> Vec<usize> {
         let Some(filter) = filter else {
             return match &self.sealed {
                 Some(sealed) => {
-                    let found = self.walk(sealed, probe);
+                    let found = self.walk(sealed, probe, ef);
                     if found.len() >= probe.k {
                         return found;
                     }
@@ -127,9 +125,9 @@ impl Segment {
             return Vec::new();
         }
         if let Some(sealed) = &self.sealed
-            && self.walk_pays(probe, most)
+            && self.walk_pays(probe, ef, most)
         {
-            let found = self.walk_matches(sealed, probe, &matching, most);
+            let found = self.walk_matches(sealed, probe, ef, &matching, most);
             if found.len() >= probe.k {
                 return found;
             }
@@ -141,14 +139,14 @@ impl Segment {
     ///
     /// Codes rank only so well: with few candidates a wider search would not find more
     /// in the end, and to rank one exactly is little beside finding it.
-    fn wanted(sealed: &Sealed, probe: &Probe<'_>) -> usize {
+    fn wanted(sealed: &Sealed, k: usize, ef: usize) -> usize {
         match &sealed.short {
             Some(Short::Codes(_)) => {
-                let more = probe.k + probe.k / 2 + 2 * SLACK;
-                more.max(probe.ef / RANKED)
+                let more = k + k / 2 + 2 * SLACK;
+                more.max(ef / RANKED)
             }
-            Some(Short::Halves(_)) => probe.k + probe.k / 8 + 2 * SLACK,
-            None => probe.k + SLACK,
+            Some(Short::Halves(_)) => k + k / 8 + 2 * SLACK,
+            None => k + SLACK,
         }
     }
 
@@ -157,19 +155,19 @@ impl Segment {
     /// A walk leaves nodes until it has seen `ef` matches around the nearest,
     /// so one node for every `rows / most` of them, and scores some new links
     /// of each. A scored link costs about twice what a row of a scan does.
-    fn walk_pays(&self, probe: &Probe<'_>, most: usize) -> bool {
+    fn walk_pays(&self, probe: &Probe<'_>, ef: usize, most: usize) -> bool {
         const LINKS: usize = 8;
         const LINK_COST: usize = 2;
-        let walk = (probe.ef.max(probe.k) * self.len()).div_ceil(most) * LINKS * LINK_COST;
+        let walk = (ef.max(probe.k) * self.len()).div_ceil(most) * LINKS * LINK_COST;
         walk < most
     }
 
     /// Searches by the graph; nothing if looking at each row is less work.
-    fn walk(&self, sealed: &Sealed, probe: &Probe<'_>) -> Vec<usize> {
-        let wanted = Self::wanted(sealed, probe);
+    fn walk(&self, sealed: &Sealed, probe: &Probe<'_>, ef: usize) -> Vec<usize> {
+        let wanted = Self::wanted(sealed, probe.k, ef);
         let dead = self.dead();
         let and_dead = |live: usize| live + live * dead / (self.len() - dead).max(1);
-        let width = and_dead(probe.ef.max(wanted));
+        let width = and_dead(ef.max(wanted));
         if width >= sealed.graph.nodes() / 2 {
             return Vec::new();
         }
@@ -195,11 +193,12 @@ impl Segment {
         &self,
         sealed: &Sealed,
         probe: &Probe<'_>,
+        ef: usize,
         matching: &Matching<'_>,
         most: usize,
     ) -> Vec<usize> {
-        let wanted = Self::wanted(sealed, probe);
-        let width = probe.ef.max(wanted);
+        let wanted = Self::wanted(sealed, probe.k, ef);
+        let width = ef.max(wanted);
         let takes = |row: usize| self.live_at(row, probe.seq) && matching.accepts(row);
         // A node counts if any of the rows that share its vector does.
         let accept = |node: u32| !sealed.each_row(node, |row| !takes(row));

@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::attributes::Attributes;
+use crate::build::Built;
 use crate::column::Column;
 use crate::field::{CodeForm, Codes, Floats, OnField, stride};
+use crate::gathered::Gathered;
 use crate::graph::Graph;
 use crate::halves::Halves;
 use crate::quantizer::Quantizer;
@@ -82,6 +84,16 @@ impl Coded {
 }
 
 impl Sealed {
+    /// Bytes of memory that it holds, less what is mapped.
+    fn memory(&self) -> usize {
+        let short = match &self.short {
+            Some(Short::Codes(coded)) => coded.codes.memory() + coded.bias.memory(),
+            Some(Short::Halves(halves)) => halves.values.memory(),
+            None => 0,
+        };
+        self.graph.memory() + self.twins.memory() + short
+    }
+
     /// Calls `take` with a node and the rows that share its vector, until it
     /// returns false.
     pub fn each_row(&self, node: u32, mut take: impl FnMut(usize) -> bool) -> bool {
@@ -110,6 +122,22 @@ impl Segment {
             died,
             dead: AtomicUsize::new(0),
         }
+    }
+
+    /// Some rows in memory and what was built to search them, and which of them each of
+    /// the segment's is.
+    pub fn linked(id: u64, rows: &Gathered<'_>, built: Built) -> (Self, Vec<u32>) {
+        let mut columns = Rows::default();
+        for row in &built.order {
+            let (from, place) = rows.source(*row as usize);
+            let metadata = from.rows.metadata.shared(place);
+            let id = from.rows.shared_id(place);
+            columns.push(rows.space, id, from.vector(place), metadata);
+        }
+        let mut segment = Self::new(id, rows.space, columns);
+        segment.memory += built.sealed.memory();
+        segment.sealed = Some(built.sealed);
+        (segment, built.order)
     }
 
     pub fn len(&self) -> usize {

@@ -1,4 +1,5 @@
-//! The background thread that seals and merges, and its queue.
+//! The background threads of a service, each with a queue of indexes: one seals and
+//! merges, one links the newest rows.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,22 +8,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use rayon::ThreadPool;
 
+use crate::builders::step_back;
 use crate::error::{Error, Result};
 use crate::index::Index;
 
-/// How nice the threads are that build, from 0 to 19: searches go first.
-const NICE: i32 = 10;
-
-/// The queue of one service, and the threads that build graphs.
+/// One thread, and the indexes that wait for it.
 #[derive(Debug)]
 pub(crate) struct Worker {
     queue: Mutex<Queue>,
     /// Told when the queue or `busy` changes.
     changed: Condvar,
     stop: AtomicBool,
-    pub builders: ThreadPool,
+    /// Does what is to be done for an index; whether it counts as being at rest.
+    work: fn(&Index, bool),
 }
 
 #[derive(Debug, Default)]
@@ -47,23 +46,20 @@ impl Queue {
 }
 
 impl Worker {
-    /// Starts the thread; graphs are built by `threads` of their own.
-    pub fn start(threads: usize) -> Result<(Arc<Self>, JoinHandle<()>)> {
-        let builders = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("vectord-build-{i}"))
-            .start_handler(|_| step_back())
-            .build()
-            .map_err(|e| Error::internal(format!("starting threads: {e}")))?;
+    /// Starts the thread.
+    pub fn start(
+        name: &'static str,
+        work: fn(&Index, bool),
+    ) -> Result<(Arc<Self>, JoinHandle<()>)> {
         let worker = Arc::new(Self {
             queue: Mutex::default(),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
-            builders,
+            work,
         });
         let running = Arc::clone(&worker);
         let thread = std::thread::Builder::new()
-            .name("vectord-work".into())
+            .name(format!("vectord-{name}"))
             .spawn(move || {
                 step_back();
                 running.run();
@@ -142,16 +138,8 @@ impl Worker {
             queue.busy = true;
             drop(queue);
             if let Some(index) = index.upgrade() {
-                index.work(settling);
+                (self.work)(&index, settling);
             }
         }
-    }
-}
-
-/// Gives the calling thread less of the processor where others want it too.
-fn step_back() {
-    // Without a process id it is the calling thread that is meant.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "building keeps the priority of searches");
     }
 }

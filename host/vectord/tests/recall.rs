@@ -201,7 +201,12 @@ fn equal_vectors_are_all_found() {
 #[test]
 fn what_is_sealed_in_haste_is_built_anew() {
     let dir = tempfile::tempdir().unwrap();
-    let service = open(dir.path(), Engine::Own);
+    // More come at once than are waited for.
+    let config = Config {
+        seal_rows: Some(ROWS / 16),
+        ..Config::default()
+    };
+    let service = Service::open(dir.path(), config).unwrap();
     service
         .create(&spec(Distance::L2, Quantization::None))
         .unwrap();

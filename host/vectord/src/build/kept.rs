@@ -31,10 +31,13 @@ pub(super) struct Kept<'a> {
 
 impl<'a> Kept<'a> {
     /// The graph of the first input, if it is worth being kept; `first` are
-    /// the rows that are to be nodes.
-    pub fn find(rows: &Gathered<'a>, first: &[u32]) -> Option<Self> {
+    /// the rows that are to be nodes. One built in haste is only to another.
+    pub fn find(rows: &Gathered<'a>, first: &[u32], hasty: bool) -> Option<Self> {
         let (segment, _) = (rows.len() > 0).then(|| rows.source(0))?;
-        let sealed = segment.sealed.as_ref().filter(|sealed| !sealed.hasty)?;
+        let sealed = segment.sealed.as_ref()?;
+        if sealed.hasty && !hasty {
+            return None;
+        }
         let graph = &sealed.graph;
         let mut numbers = vec![NONE; graph.nodes()];
         let mut count = 0;

@@ -51,16 +51,25 @@ trait Grow {
     fn grow(&self, nodes: &Nodes<'_>, shape: Shape, stop: &AtomicBool) -> Option<Graph>;
 }
 
+/// How much time there is for a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// As much as it takes: it is to last.
+    None,
+    /// One candidate in so many is looked at for each node.
+    By(usize),
+}
+
 /// Builds what searches some rows on the current rayon pool; none if `stop`
-/// was set meanwhile. In haste fewer candidates are looked at for each node.
+/// was set meanwhile.
 pub(crate) fn build(
     spec: &Spec,
     engine: Engine,
     rows: &Gathered<'_>,
-    hasty: bool,
+    haste: Haste,
     stop: &AtomicBool,
 ) -> Result<Option<Built>> {
-    let work = || build_unguarded(spec, engine, rows, hasty, stop);
+    let work = || build_unguarded(spec, engine, rows, haste, stop);
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic
             .downcast_ref::<String>()
@@ -79,21 +88,22 @@ fn build_unguarded(
     spec: &Spec,
     engine: Engine,
     rows: &Gathered<'_>,
-    hasty: bool,
+    haste: Haste,
     stop: &AtomicBool,
 ) -> Option<Built> {
-    /// One candidate in this many is looked at in haste.
-    const HASTE: usize = 4;
+    let (hasty, part) = match haste {
+        Haste::None => (false, 1),
+        Haste::By(part) => (true, part),
+    };
     let twins = Twins::find(rows);
-    let nodes = Nodes::new(rows, &twins.first);
+    let nodes = Nodes::new(rows, &twins.first, hasty);
     let engine: &dyn Grow = match engine {
         Engine::Own => &grow::Own,
         Engine::HnswRs => &hnsw_rs::HnswRs,
     };
-    let ef = spec.ef_construction / if hasty { HASTE } else { 1 };
     let shape = Shape {
         m: spec.m,
-        ef: ef.max(spec.m),
+        ef: (spec.ef_construction / part).max(spec.m),
     };
     let mut graph = engine.grow(&nodes, shape, stop)?;
     nodes.with_field(connect::Connect { graph: &mut graph });

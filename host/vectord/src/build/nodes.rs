@@ -36,11 +36,12 @@ pub(super) struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    pub fn new(rows: &'a Gathered<'a>, of: &'a [u32]) -> Self {
+    /// Of the rows `of`. A graph built in haste is kept for one that is too.
+    pub fn new(rows: &'a Gathered<'a>, of: &'a [u32], hasty: bool) -> Self {
         let mut nodes = Self {
             rows,
             of,
-            kept: Kept::find(rows, of),
+            kept: Kept::find(rows, of, hasty),
             coded: None,
             missing: Vec::new(),
             square: 0.0,

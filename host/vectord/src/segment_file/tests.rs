@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::read::footer;
 use super::*;
-use crate::build;
+use crate::build::{self, Haste};
 use crate::filter::Filter;
 use crate::gathered::Gathered;
 use crate::rows::Rows;
@@ -57,7 +57,7 @@ fn write_rows(file: &Path, space: Space, quantization: Quantization, rows: Rows)
         &spec,
         Engine::Own,
         &gathered,
-        false,
+        Haste::None,
         &AtomicBool::new(false),
     );
     let built = built.unwrap().unwrap();
@@ -168,9 +168,9 @@ fn change_content(quantization: Quantization) {
         changed.extend_from_slice(MAGIC);
         fs::write(&file, &changed).unwrap();
         if let Ok(segment) = read(&file, 2, space) {
-            let probe = Probe::new(space.distance, &[1.0, 2.0, 0.5], 3, 4, 0);
-            segment.search(&probe, None);
-            segment.search(&probe, Some(&filter));
+            let probe = Probe::new(space.distance, &[1.0, 2.0, 0.5], 3, 0);
+            segment.search(&probe, 4, None);
+            segment.search(&probe, 4, Some(&filter));
         }
     });
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::{DROPPED, MAKING, PART, SNAPSHOT, Service, Slot, no_index};
 use crate::disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::Index;
+use crate::index::{Index, Threads};
 use crate::recover;
 use crate::snapshot::{Restore, Snapshot};
 use crate::types::{DamagedIndex, IndexInfo, IndexSpec, Source};
@@ -46,8 +46,13 @@ impl Service {
     }
 
     pub(super) fn open_index(&self, name: &str, folder: &Path) -> Result<Arc<Index>> {
-        let (worker, budget) = (Arc::clone(&self.worker), Arc::clone(&self.budget));
-        Index::open(name, folder.to_owned(), &self.config, worker, budget)
+        let threads = Threads {
+            worker: Arc::clone(&self.worker),
+            linker: Arc::clone(&self.linker),
+            builders: Arc::clone(&self.builders),
+        };
+        let budget = Arc::clone(&self.budget);
+        Index::open(name, folder.to_owned(), &self.config, threads, budget)
     }
 
     /// Opens an index whose folder has just got its name.
@@ -163,7 +168,7 @@ impl Service {
         }
         self.indexes.write().remove(name);
         if let Some(index) = &index {
-            index.stop.store(true, Ordering::Relaxed);
+            index.end();
             self.budget.note(&index.held, 0);
         }
         disk::sync_folder(&self.folder)?;

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
 use rayon::ThreadPool;
 
 use crate::budget::Budget;
+use crate::builders::Builders;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::types::{Durability, Engine};
@@ -62,8 +63,10 @@ pub struct Service {
     indexes: RwLock<BTreeMap<String, Slot>>,
     /// Held while an index is made or dropped; counts folders made.
     next_folder: Mutex<u64>,
+    builders: Arc<Builders>,
     worker: Arc<Worker>,
-    thread: Option<JoinHandle<()>>,
+    linker: Arc<Worker>,
+    threads: Vec<JoinHandle<()>>,
     searchers: ThreadPool,
     budget: Arc<Budget>,
     /// Counts folders of snapshots.
@@ -89,13 +92,16 @@ impl Service {
         let lock = lock(&dir.join(".lock"))?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = config.build_threads.unwrap_or(processors - 1).max(1);
-        let (worker, thread) = Worker::start(threads)?;
+        let (worker, working) = Worker::start("work", Index::work)?;
+        let (linker, linking) = Worker::start("linker", |index, _| index.link())?;
         let service = Self {
             folder: dir.to_owned(),
             indexes: RwLock::default(),
             next_folder: Mutex::new(0),
+            builders: Arc::new(Builders::start(threads)?),
             worker,
-            thread: Some(thread),
+            linker,
+            threads: vec![working, linking],
             searchers: searchers(processors)?,
             budget: Arc::new(Budget::new(config.memory, config.index_memory)),
             config,
@@ -141,10 +147,11 @@ impl Service {
 
     /// Waits until no background work is queued or under way.
     pub fn settle(&self) {
+        self.linker.settle();
         self.worker.settle();
     }
 
-    fn index(&self, name: &str) -> Result<Arc<Index>> {
+    pub(crate) fn index(&self, name: &str) -> Result<Arc<Index>> {
         validate::name(name)?;
         match self.indexes.read().get(name) {
             Some(Slot::Open(index)) => Ok(Arc::clone(index)),
@@ -160,14 +167,15 @@ impl Drop for Service {
     fn drop(&mut self) {
         for slot in self.indexes.get_mut().values() {
             if let Slot::Open(index) = slot {
-                index.stop.store(true, Ordering::Relaxed);
+                index.end();
             }
         }
         self.worker.stop();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the background thread of the vector service had panicked");
+        self.linker.stop();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread of the vector service had panicked");
+            }
         }
         for slot in self.indexes.get_mut().values() {
             if let Slot::Open(index) = slot {

@@ -1,0 +1,244 @@
+//! Linking rows that are in the log alone.
+//!
+//! A graph that lasts takes its time, while writes go on, and until it is built searches
+//! would look at each row that came since. Where there are searches such rows therefore
+//! get a graph in haste and in memory. It grows with them: each time enough more came,
+//! a graph with these takes its place, which keeps the links that were.
+
+use std::cmp::Reverse;
+use std::ops::RangeInclusive;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::build::{self, Haste};
+use crate::error::Result;
+use crate::gathered::Gathered;
+use crate::index::{Index, View};
+use crate::segment::Segment;
+use crate::types::Engine;
+
+/// Rows are linked once there is one for this many of those that are sealed otherwise:
+/// to look at each takes not much longer than to walk a graph.
+const PART: usize = 4;
+/// And once there is one for this many that are linked already, all of which are copied.
+const SHARE: usize = 8;
+/// Haste, at least and at most.
+const HASTE: RangeInclusive<usize> = 3..=6;
+/// Wait before failed work is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+
+impl Index {
+    /// Whether searches look one by one at so many rows that linking these would pay.
+    pub fn wants_links(&self, view: &View) -> bool {
+        self.overdue(view) > 0
+    }
+
+    /// How many times as many rows searches look at one by one as they should.
+    fn overdue(&self, view: &View) -> usize {
+        let (mut linked, mut plain) = (0, 0);
+        for segment in view.tail() {
+            match segment.sealed {
+                Some(_) => linked += segment.len(),
+                None => plain += segment.len(),
+            }
+        }
+        plain / (self.seal_rows / PART).max(linked / SHARE).max(1)
+    }
+
+    /// Queues the index for the linker.
+    pub fn request_links(&self) {
+        if !self.links_queued.swap(true, Ordering::AcqRel) {
+            self.threads.linker.push(Weak::clone(&self.itself));
+        }
+    }
+
+    /// Links what is to be linked; called by the linker alone.
+    pub fn link(&self) {
+        self.links_queued.store(false, Ordering::Release);
+        let mut not_before = self.linking.lock();
+        if not_before.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        if let Err(error) = self.link_tail() {
+            tracing::error!(index = self.spec.name, %error, "searching the newest rows one by one");
+            *not_before = Some(Instant::now() + RETRY);
+        }
+    }
+
+    /// Puts one segment with a graph in the place of those that are not being sealed.
+    /// To be called with `linking` locked.
+    pub fn link_tail(&self) -> Result<()> {
+        let Some((view, mut inputs)) = self.fix_tail() else {
+            return Ok(());
+        };
+        let Some(id) = inputs.last().map(|segment| segment.id) else {
+            return Ok(());
+        };
+        // The graph of the first is kept.
+        inputs.sort_by_key(|segment| Reverse(segment.sealed.is_some()));
+        let rows = Gathered::new(self.spec.space, &inputs, view.seq);
+        let mut linked = None;
+        if rows.len() > 0 {
+            // The more came while the last ones were linked, the less time there is.
+            let haste = HASTE.start() - 1 + self.overdue(&view);
+            let haste = Haste::By(haste.min(*HASTE.end()));
+            // The other engine cannot add to a graph.
+            let build = || build::build(&self.spec, Engine::Own, &rows, haste, &self.stop);
+            let Some(built) = self.threads.builders.linking.install(build)? else {
+                return Ok(());
+            };
+            linked = Some(Segment::linked(id, &rows, built));
+        }
+        if let Some((segment, _)) = &linked
+            && inputs.iter().any(|input| input.attributes.get().is_some())
+        {
+            // Searches with a filter need them, and would wait for them.
+            segment.attributes_if_worth();
+        }
+        let writer = self.writer.lock();
+        if writer.dropped {
+            return Ok(());
+        }
+        if let Some((segment, order)) = &linked {
+            rows.carry_deaths(order, segment);
+        }
+        let view = self.view();
+        let mut segments = view.segments.clone();
+        let is_input = |segment: &Arc<Segment>| inputs.iter().any(|input| input.id == segment.id);
+        let at = segments.iter().position(is_input).unwrap_or_default();
+        segments.retain(|segment| !is_input(segment));
+        if let Some((segment, _)) = linked {
+            segments.insert(at, Arc::new(segment));
+        }
+        self.put_view(View { segments, ..*view });
+        Ok(())
+    }
+
+    /// Keeps the segments that are to be linked as they are, if there are any; returns
+    /// them and the view that they are in.
+    fn fix_tail(&self) -> Option<(Arc<View>, Vec<Arc<Segment>>)> {
+        let writer = self.writer.lock();
+        let view = self.view();
+        if writer.dropped || !self.wants_links(&view) {
+            return None;
+        }
+        let inputs: Vec<_> = view.tail().map(Arc::clone).collect();
+        self.put_view(View {
+            segments: view.segments.clone(),
+            fixed: inputs.last()?.id,
+            ..*view
+        });
+        Some((view, inputs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::{Config, Service};
+    use crate::types::{Distance, IndexSpec, Item, Query};
+
+    const SEAL_ROWS: usize = 1600;
+    const EACH: usize = SEAL_ROWS / PART;
+
+    fn vector(number: usize) -> Vec<f32> {
+        let angle = number as f32 * 0.017;
+        vec![angle.cos() * number as f32, angle.sin() * number as f32]
+    }
+
+    /// The unsealed segments: how many rows, and how many nodes of a graph in memory.
+    fn unsealed(service: &Service) -> Vec<(usize, usize)> {
+        let view = service.index("x").unwrap().view();
+        let segments = view.segments.iter();
+        let unsealed = segments.filter(|segment| segment.file_bytes.is_none());
+        let nodes = |segment: &Segment| segment.sealed.as_ref().map_or(0, |s| s.graph.nodes());
+        unsealed.map(|s| (s.len(), nodes(s))).collect()
+    }
+
+    #[test]
+    fn rows_in_the_log_alone_are_linked_where_they_are_searched() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            seal_rows: Some(SEAL_ROWS),
+            ..Config::default()
+        };
+        let service = Service::open(dir.path(), config.clone()).unwrap();
+        service
+            .create(&IndexSpec::new("x", 2, Distance::L2))
+            .unwrap();
+        let add = |numbers: std::ops::Range<usize>| {
+            let items = numbers.map(|number| Item {
+                id: number.to_string(),
+                vector: vector(number),
+                metadata: Some(format!("{{\"n\": {number}}}")),
+            });
+            service.add("x", items.collect()).unwrap();
+        };
+        let nearest = |service: &Service, number: usize| {
+            let hits = service.search("x", &Query::new(vector(number), 1)).unwrap();
+            let hit = &hits[0];
+            (
+                hit.id.to_string(),
+                hit.metadata.as_deref().map(str::to_owned),
+            )
+        };
+        let expected = |number: usize| {
+            let metadata = format!("{{\"n\": {number}}}");
+            (number.to_string(), Some(metadata))
+        };
+
+        add(0..EACH);
+        service.settle();
+        assert_eq!(unsealed(&service), [(EACH, 0)], "nobody searched");
+
+        assert_eq!(nearest(&service, 7), expected(7));
+        service.settle();
+        assert_eq!(unsealed(&service), [(EACH, EACH)]);
+        assert_eq!(nearest(&service, 7), expected(7));
+
+        // Items replaced and removed since, and new ones, in the next graph.
+        service.delete("x", vec!["7".into(), "8".into()]).unwrap();
+        add(9..EACH + 9);
+        assert_ne!(nearest(&service, 7).0, "7");
+        service.settle();
+        let live = EACH + 9 - 2;
+        assert_eq!(unsealed(&service), [(live, live)]);
+        assert_eq!(service.get("x").unwrap().count, live as u64);
+        for number in (0..EACH + 9).filter(|number| ![7, 8].contains(number)) {
+            assert_eq!(nearest(&service, number), expected(number));
+        }
+        assert!(service.get("x").unwrap().memory > 0);
+
+        drop(service);
+        let service = Service::open(dir.path(), config).unwrap();
+        assert_eq!(service.get("x").unwrap().count, live as u64);
+        assert_eq!(nearest(&service, 100), expected(100));
+        assert_ne!(nearest(&service, 7).0, "7");
+    }
+
+    #[test]
+    fn what_died_before_it_was_linked_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            seal_rows: Some(SEAL_ROWS),
+            ..Config::default()
+        };
+        let service = Service::open(dir.path(), config).unwrap();
+        service
+            .create(&IndexSpec::new("x", 2, Distance::L2))
+            .unwrap();
+        let ids = || (0..EACH).map(|number| number.to_string());
+        let items = ids().enumerate().map(|(number, id)| Item {
+            id,
+            vector: vector(number),
+            metadata: None,
+        });
+        service.add("x", items.collect()).unwrap();
+        service.delete("x", ids().collect()).unwrap();
+        let hits = service.search("x", &Query::new(vector(1), 5)).unwrap();
+        assert!(hits.is_empty());
+        service.settle();
+        assert_eq!(unsealed(&service), []);
+    }
+}
