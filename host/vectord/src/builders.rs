@@ -1,5 +1,8 @@
 //! The threads that build graphs.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
 use rayon::ThreadPool;
 
 use crate::error::{Error, Result};
@@ -7,37 +10,115 @@ use crate::error::{Error, Result};
 /// How nice threads are that do not wait until the processors are idle, from 0 to 19:
 /// searches go first.
 const NICE: i32 = 10;
+/// How long is waited before it is looked again whether to go on.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The threads of one service.
 #[derive(Debug)]
 pub(crate) struct Builders {
-    /// Build while the processors have nothing else to do: searches beside them are as
-    /// quick as without, and where the processors are never idle they hardly go on.
-    pub patient: ThreadPool,
-    /// Build what cannot wait for that.
-    pub urgent: ThreadPool,
-    /// One, which links the newest rows.
-    pub linking: ThreadPool,
+    /// For graphs that last.
+    lasting: Threads,
+    /// For links of the newest rows.
+    linking: Threads,
+    /// Links being made.
+    links: AtomicUsize,
 }
 
-impl Builders {
-    /// Starts so many threads for graphs that last.
-    pub fn start(threads: usize) -> Result<Self> {
-        Ok(Self {
-            patient: pool("idle", threads, wait_for_idle)?,
-            urgent: pool("build", threads, step_back)?,
-            linking: pool("link", 1, step_back)?,
-        })
+/// Threads of two kinds.
+#[derive(Debug)]
+struct Threads {
+    /// Build while the processors have nothing else to do: searches beside them are as
+    /// quick as without, and where the processors are never idle they hardly go on.
+    patient: ThreadPool,
+    /// Do not wait for that.
+    urgent: ThreadPool,
+}
+
+/// What keeps a build from going on.
+#[derive(Debug)]
+pub(crate) struct Halt<'a> {
+    end: &'a AtomicBool,
+    /// What goes first, if it is not 0.
+    first: Option<&'a AtomicUsize>,
+}
+
+impl<'a> Halt<'a> {
+    /// Ends it once that is set.
+    pub fn at(end: &'a AtomicBool) -> Self {
+        Self { end, first: None }
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.end.load(Ordering::Relaxed)
+    }
+
+    /// Whether to go on; waits for what goes first.
+    pub fn goes_on(&self) -> bool {
+        let waits = || self.first.is_some_and(|it| it.load(Ordering::Relaxed) > 0);
+        while waits() && !self.has_ended() {
+            std::thread::sleep(PAUSE);
+        }
+        !self.has_ended()
     }
 }
 
-fn pool(name: &'static str, threads: usize, begin: fn()) -> Result<ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(move |i| format!("vectord-{name}-{i}"))
-        .start_handler(move |_| begin())
-        .build()
-        .map_err(|e| Error::internal(format!("starting threads: {e}")))
+impl Builders {
+    /// Starts so many threads of each kind for graphs that last, and one for links.
+    pub fn start(threads: usize) -> Result<Self> {
+        Ok(Self {
+            lasting: Threads::start("build", threads)?,
+            linking: Threads::start("link", 1)?,
+            links: AtomicUsize::new(0),
+        })
+    }
+
+    /// Builds a graph that lasts, until `end` is set; waits for processors that are idle
+    /// and for links, unless it is urgent.
+    pub fn build<R: Send>(
+        &self,
+        urgent: bool,
+        end: &AtomicBool,
+        build: impl FnOnce(&Halt<'_>) -> R + Send,
+    ) -> R {
+        let first = (!urgent).then_some(&self.links);
+        let halt = Halt { end, first };
+        self.lasting.of(urgent).install(|| build(&halt))
+    }
+
+    /// Builds links, until `end` is set; waits for processors that are idle, unless it is
+    /// urgent.
+    pub fn link<R: Send>(
+        &self,
+        urgent: bool,
+        end: &AtomicBool,
+        build: impl FnOnce(&Halt<'_>) -> R + Send,
+    ) -> R {
+        self.links.fetch_add(1, Ordering::Relaxed);
+        let linked = self.linking.of(urgent).install(|| build(&Halt::at(end)));
+        self.links.fetch_sub(1, Ordering::Relaxed);
+        linked
+    }
+}
+
+impl Threads {
+    fn start(name: &'static str, threads: usize) -> Result<Self> {
+        let pool = |kind: &'static str, begin: fn()| {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(move |i| format!("vec-{name}-{kind}-{i}"))
+                .start_handler(move |_| begin())
+                .build()
+                .map_err(|e| Error::internal(format!("starting threads: {e}")))
+        };
+        Ok(Self {
+            patient: pool("idle", wait_for_idle)?,
+            urgent: pool("now", step_back)?,
+        })
+    }
+
+    fn of(&self, urgent: bool) -> &ThreadPool {
+        if urgent { &self.urgent } else { &self.patient }
+    }
 }
 
 /// Gives the calling thread less of the processor where others want it too.

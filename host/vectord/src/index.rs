@@ -113,6 +113,8 @@ pub(crate) struct Index {
     pub stop: AtomicBool,
     /// Set when what is built patiently should be given up.
     pub halt: AtomicBool,
+    /// Set when links that are made patiently should be given up.
+    pub halt_links: AtomicBool,
     /// Set while it waits for background work or has some under way.
     pub queued: AtomicBool,
     /// Held while rows are being linked, and when it is chosen which to seal; before
@@ -169,6 +171,7 @@ impl Index {
     pub fn end(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.halt.store(true, Ordering::SeqCst);
+        self.halt_links.store(true, Ordering::SeqCst);
     }
 
     /// Whether a search came within some time.
@@ -289,9 +292,7 @@ impl Index {
         let began = self.opened.elapsed();
         let now = began.as_millis() as u64;
         self.searched.store(now.max(1), Ordering::Relaxed);
-        if self.wants_links(view) {
-            self.request_links();
-        }
+        self.request_links(view);
         let distance = self.spec.space.distance;
         let across = Across {
             probe: Probe::new(distance, &query.vector, k, view.seq),

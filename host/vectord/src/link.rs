@@ -23,17 +23,17 @@ use crate::types::Engine;
 const PART: usize = 4;
 /// And once there is one for this many that are linked already, all of which are copied.
 const SHARE: usize = 8;
+/// How many times as many rows as should be looked at one by one before linking them does
+/// not wait for idle processors any more.
+const LATE: usize = 2;
+/// And before links that are being made patiently are given up, to be made so.
+const TOO_LATE: usize = 5;
 /// Haste, at least and at most.
 const HASTE: RangeInclusive<usize> = 3..=6;
 /// Wait before failed work is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
 impl Index {
-    /// Whether searches look one by one at so many rows that linking these would pay.
-    pub fn wants_links(&self, view: &View) -> bool {
-        self.overdue(view) > 0
-    }
-
     /// How many times as many rows searches look at one by one as they should.
     fn overdue(&self, view: &View) -> usize {
         let (mut linked, mut plain) = (0, 0);
@@ -46,8 +46,16 @@ impl Index {
         plain / (self.seal_rows / PART).max(linked / SHARE).max(1)
     }
 
-    /// Queues the index for the linker.
-    pub fn request_links(&self) {
+    /// Queues the index for the linker, if searches look one by one at so many rows that
+    /// linking these pays.
+    pub fn request_links(&self, view: &View) {
+        let overdue = self.overdue(view);
+        if overdue == 0 {
+            return;
+        }
+        if overdue >= TOO_LATE {
+            self.halt_links.store(true, Ordering::SeqCst);
+        }
         if !self.links_queued.swap(true, Ordering::AcqRel) {
             self.threads.linker.push(Weak::clone(&self.itself));
         }
@@ -56,7 +64,11 @@ impl Index {
     /// Links what is to be linked; called by the linker alone.
     pub fn link(&self) {
         self.links_queued.store(false, Ordering::Release);
-        let mut not_before = self.linking.lock();
+        self.link_unless_failed(&mut self.linking.lock());
+    }
+
+    /// Links what is to be linked, unless that failed just now; `linking` is locked.
+    pub fn link_unless_failed(&self, not_before: &mut Option<Instant>) {
         if not_before.is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -67,8 +79,7 @@ impl Index {
     }
 
     /// Puts one segment with a graph in the place of those that are not being sealed.
-    /// To be called with `linking` locked.
-    pub fn link_tail(&self) -> Result<()> {
+    fn link_tail(&self) -> Result<()> {
         let Some((view, mut inputs)) = self.fix_tail() else {
             return Ok(());
         };
@@ -81,20 +92,31 @@ impl Index {
         let mut linked = None;
         if rows.len() > 0 {
             // The more came while the last ones were linked, the less time there is.
-            let haste = HASTE.start() - 1 + self.overdue(&view);
-            let haste = Haste::By(haste.min(*HASTE.end()));
-            // The other engine cannot add to a graph.
-            let build = || build::build(&self.spec, Engine::Own, &rows, haste, &self.stop);
-            let Some(built) = self.threads.builders.linking.install(build)? else {
-                return Ok(());
+            let overdue = self.overdue(&view);
+            let haste = Haste::By((HASTE.start() - 1 + overdue).min(*HASTE.end()));
+            let urgent = overdue >= LATE;
+            self.halt_links.store(false, Ordering::SeqCst);
+            let end = match urgent || self.stop.load(Ordering::SeqCst) {
+                true => &self.stop,
+                false => &self.halt_links,
             };
-            linked = Some(Segment::linked(id, &rows, built));
-        }
-        if let Some((segment, _)) = &linked
-            && inputs.iter().any(|input| input.attributes.get().is_some())
-        {
             // Searches with a filter need them, and would wait for them.
-            segment.attributes_if_worth();
+            let filtered = inputs.iter().any(|input| input.attributes.get().is_some());
+            let made: Result<_> = self.threads.builders.link(urgent, end, |halt| {
+                // The other engine cannot add to a graph.
+                let built = build::build(&self.spec, Engine::Own, &rows, haste, halt)?;
+                Ok(built.map(|built| {
+                    let (segment, order) = Segment::linked(id, &rows, built);
+                    if filtered {
+                        segment.attributes_if_worth();
+                    }
+                    (segment, order)
+                }))
+            });
+            linked = made?;
+            if linked.is_none() {
+                return Ok(());
+            }
         }
         let writer = self.writer.lock();
         if writer.dropped {
@@ -120,7 +142,7 @@ impl Index {
     fn fix_tail(&self) -> Option<(Arc<View>, Vec<Arc<Segment>>)> {
         let writer = self.writer.lock();
         let view = self.view();
-        if writer.dropped || !self.wants_links(&view) {
+        if writer.dropped || self.overdue(&view) == 0 {
             return None;
         }
         let inputs: Vec<_> = view.tail().map(Arc::clone).collect();

@@ -110,6 +110,7 @@ impl Index {
             }),
             stop: AtomicBool::new(false),
             halt: AtomicBool::new(false),
+            halt_links: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             linking: Mutex::default(),
             links_queued: AtomicBool::new(false),

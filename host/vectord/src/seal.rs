@@ -145,10 +145,10 @@ impl Index {
 
     fn seal(&self) -> Result<()> {
         // What is chosen here is not to be linked any more.
-        let linking = self.linking.lock();
+        let mut linking = self.linking.lock();
         if self.searched_within(REST) {
             // Searches would look at each of these rows until the graph is built.
-            self.link_tail()?;
+            self.link_unless_failed(&mut linking);
         }
         let mut writer = self.writer.lock();
         if writer.dropped {
@@ -271,15 +271,14 @@ impl Index {
         let rows = Gathered::new(self.spec.space, inputs, seq);
         let mut built = None;
         if rows.len() * 2 >= self.seal_rows && rows.len() > 0 {
-            let (builders, halt) = if self.is_far_behind() {
-                (&self.threads.builders.urgent, &self.stop)
-            } else {
-                (&self.threads.builders.patient, &self.halt)
-            };
+            let urgent = self.is_far_behind();
+            let end = if urgent { &self.stop } else { &self.halt };
             let haste = if hasty { HASTE } else { Haste::None };
-            let build = || build::build(&self.spec, self.engine, &rows, haste, halt);
             let started = Instant::now();
-            match builders.install(build) {
+            let built_here = self.threads.builders.build(urgent, end, |halt| {
+                build::build(&self.spec, self.engine, &rows, haste, halt)
+            });
+            match built_here {
                 Ok(Some(finished)) => {
                     let mut all = self.built.lock();
                     all.0 += rows.len() as u64;

@@ -5,10 +5,11 @@
 //! the node's lock; readers take none: every value that they can see is a
 //! node or the end, and a list half old and half new is a list to walk by.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::builders::Halt;
 use crate::field::{Field, OnField};
 use crate::graph::{Graph, Upper};
 use crate::walk::{Links, NONE, Scratch, descend, score, walk};
@@ -25,23 +26,23 @@ const LEVELS: usize = 15;
 pub(super) struct Own;
 
 impl Grow for Own {
-    fn grow(&self, nodes: &Nodes<'_>, shape: Shape, stop: &AtomicBool) -> Option<Graph> {
+    fn grow(&self, nodes: &Nodes<'_>, shape: Shape, halt: &Halt<'_>) -> Option<Graph> {
         let kept = nodes.kept();
-        nodes.with_field(Run { shape, kept, stop })
+        nodes.with_field(Run { shape, kept, halt })
     }
 }
 
 struct Run<'a> {
     shape: Shape,
     kept: Option<&'a Kept<'a>>,
-    stop: &'a AtomicBool,
+    halt: &'a Halt<'a>,
 }
 
 impl OnField for Run<'_> {
     type Output = Option<Graph>;
 
     fn run<F: Field>(self, field: &F) -> Option<Graph> {
-        grow(field, self.shape, self.kept, self.stop)
+        grow(field, self.shape, self.kept, self.halt)
     }
 }
 
@@ -153,12 +154,12 @@ fn mixed(node: usize) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Grows a graph on the current rayon pool; none if `stop` was set meanwhile.
+/// Grows a graph on the current rayon pool; none if it was ended meanwhile.
 fn grow<F: Field>(
     field: &F,
     shape: Shape,
     kept: Option<&Kept<'_>>,
-    stop: &AtomicBool,
+    halt: &Halt<'_>,
 ) -> Option<Graph> {
     let mut growing = Growing::new(field, shape, kept);
     // Neighbours often come one after the other, which makes poor graphs.
@@ -177,14 +178,14 @@ fn grow<F: Field>(
     let next = AtomicUsize::new(usize::from(kept.is_none()));
     rayon::broadcast(|_| {
         let mut hands = Hands::new();
-        while !stop.load(Ordering::Relaxed) {
+        while halt.goes_on() {
             match order.get(next.fetch_add(1, Ordering::Relaxed)) {
                 Some(node) => growing.insert(*node, &mut hands),
                 None => return,
             }
         }
     });
-    (!stop.load(Ordering::Relaxed)).then(|| growing.finish())
+    (!halt.has_ended()).then(|| growing.finish())
 }
 
 impl<'a, F: Field> Growing<'a, F> {

@@ -6,10 +6,9 @@
 //! or not numbers, and leaves points without links when several threads
 //! insert the first ones at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use hnsw_rs::prelude::{Distance as Metric, Hnsw};
 
+use crate::builders::Halt;
 use crate::field::stride;
 use crate::graph::Graph;
 use crate::kernel::{Level, Number};
@@ -56,7 +55,7 @@ fn mapped(nodes: &Nodes<'_>, node: usize) -> Vec<f32> {
 }
 
 impl Grow for HnswRs {
-    fn grow(&self, nodes: &Nodes<'_>, shape: Shape, stop: &AtomicBool) -> Option<Graph> {
+    fn grow(&self, nodes: &Nodes<'_>, shape: Shape, halt: &Halt<'_>) -> Option<Graph> {
         let m = shape.m.min(LINKS);
         let hnsw = Hnsw::new(m, nodes.len(), LAYERS, shape.ef, Euclid(Level::best()));
         let alone = nodes.len().min(ALONE);
@@ -65,7 +64,7 @@ impl Grow for HnswRs {
         }
         let rest: Vec<usize> = (alone..nodes.len()).collect();
         for chunk in rest.chunks(CHUNK) {
-            if stop.load(Ordering::Relaxed) {
+            if !halt.goes_on() {
                 return None;
             }
             let mapped: Vec<_> = chunk

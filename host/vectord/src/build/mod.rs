@@ -15,8 +15,8 @@ mod select;
 mod twins;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicBool;
 
+use crate::builders::Halt;
 use crate::error::{Error, Result};
 use crate::gathered::Gathered;
 use crate::graph::Graph;
@@ -46,9 +46,8 @@ pub(crate) struct Shape {
 
 /// What links nodes to a navigable graph.
 trait Grow {
-    /// Links all nodes, on the current rayon pool; none if `stop` was set
-    /// meanwhile.
-    fn grow(&self, nodes: &Nodes<'_>, shape: Shape, stop: &AtomicBool) -> Option<Graph>;
+    /// Links all nodes, on the current rayon pool; none if it was ended meanwhile.
+    fn grow(&self, nodes: &Nodes<'_>, shape: Shape, halt: &Halt<'_>) -> Option<Graph>;
 }
 
 /// How much time there is for a graph.
@@ -60,16 +59,16 @@ pub(crate) enum Haste {
     By(usize),
 }
 
-/// Builds what searches some rows on the current rayon pool; none if `stop`
-/// was set meanwhile.
+/// Builds what searches some rows on the current rayon pool; none if it was ended
+/// meanwhile.
 pub(crate) fn build(
     spec: &Spec,
     engine: Engine,
     rows: &Gathered<'_>,
     haste: Haste,
-    stop: &AtomicBool,
+    halt: &Halt<'_>,
 ) -> Result<Option<Built>> {
-    let work = || build_unguarded(spec, engine, rows, haste, stop);
+    let work = || build_unguarded(spec, engine, rows, haste, halt);
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic
             .downcast_ref::<String>()
@@ -89,7 +88,7 @@ fn build_unguarded(
     engine: Engine,
     rows: &Gathered<'_>,
     haste: Haste,
-    stop: &AtomicBool,
+    halt: &Halt<'_>,
 ) -> Option<Built> {
     let (hasty, part) = match haste {
         Haste::None => (false, 1),
@@ -105,7 +104,7 @@ fn build_unguarded(
         m: spec.m,
         ef: (spec.ef_construction / part).max(spec.m),
     };
-    let mut graph = engine.grow(&nodes, shape, stop)?;
+    let mut graph = engine.grow(&nodes, shape, halt)?;
     nodes.with_field(connect::Connect { graph: &mut graph });
     let order = layout::order(&graph);
     let graph = layout::renumber(&graph, &order);

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::read::footer;
 use super::*;
 use crate::build::{self, Haste};
+use crate::builders::Halt;
 use crate::filter::Filter;
 use crate::gathered::Gathered;
 use crate::rows::Rows;
@@ -58,7 +59,7 @@ fn write_rows(file: &Path, space: Space, quantization: Quantization, rows: Rows)
         Engine::Own,
         &gathered,
         Haste::None,
-        &AtomicBool::new(false),
+        &Halt::at(&AtomicBool::new(false)),
     );
     let built = built.unwrap().unwrap();
     write(file, &gathered, Some(&built)).unwrap();
