@@ -45,7 +45,7 @@ impl Across<'_> {
             self.look(segment, ef(segment), &mut found);
         }
         rank(&mut found);
-        for segment in segments {
+        for segment in segments.iter().filter(|segment| ef(segment) < widest) {
             let nearest = found.iter().take(k);
             let held = nearest.filter(|hit| hit.segment.id == segment.id).count();
             if held * widest > ef(segment) * k {

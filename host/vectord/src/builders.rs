@@ -1,8 +1,9 @@
 //! The threads that build graphs.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use rayon::ThreadPool;
 
 use crate::error::{Error, Result};
@@ -17,16 +18,16 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Builders {
     /// For graphs that last.
-    lasting: Threads,
+    lasting: Pools,
     /// For links of the newest rows.
-    linking: Threads,
-    /// Links being made.
-    links: AtomicUsize,
+    linking: Pools,
+    /// Read while links are made.
+    links: RwLock<()>,
 }
 
-/// Threads of two kinds.
+/// Threads of two priorities.
 #[derive(Debug)]
-struct Threads {
+struct Pools {
     /// Build while the processors have nothing else to do: searches beside them are as
     /// quick as without, and where the processors are never idle they hardly go on.
     patient: ThreadPool,
@@ -38,8 +39,8 @@ struct Threads {
 #[derive(Debug)]
 pub(crate) struct Halt<'a> {
     end: &'a AtomicBool,
-    /// What goes first, if it is not 0.
-    first: Option<&'a AtomicUsize>,
+    /// What goes first while it is locked.
+    first: Option<&'a RwLock<()>>,
 }
 
 impl<'a> Halt<'a> {
@@ -54,7 +55,7 @@ impl<'a> Halt<'a> {
 
     /// Whether to go on; waits for what goes first.
     pub fn goes_on(&self) -> bool {
-        let waits = || self.first.is_some_and(|it| it.load(Ordering::Relaxed) > 0);
+        let waits = || self.first.is_some_and(RwLock::is_locked);
         while waits() && !self.has_ended() {
             std::thread::sleep(PAUSE);
         }
@@ -66,9 +67,9 @@ impl Builders {
     /// Starts so many threads of each kind for graphs that last, and one for links.
     pub fn start(threads: usize) -> Result<Self> {
         Ok(Self {
-            lasting: Threads::start("build", threads)?,
-            linking: Threads::start("link", 1)?,
-            links: AtomicUsize::new(0),
+            lasting: Pools::start("build", threads)?,
+            linking: Pools::start("link", 1)?,
+            links: RwLock::default(),
         })
     }
 
@@ -93,14 +94,12 @@ impl Builders {
         end: &AtomicBool,
         build: impl FnOnce(&Halt<'_>) -> R + Send,
     ) -> R {
-        self.links.fetch_add(1, Ordering::Relaxed);
-        let linked = self.linking.of(urgent).install(|| build(&Halt::at(end)));
-        self.links.fetch_sub(1, Ordering::Relaxed);
-        linked
+        let _first = self.links.read();
+        self.linking.of(urgent).install(|| build(&Halt::at(end)))
     }
 }
 
-impl Threads {
+impl Pools {
     fn start(name: &'static str, threads: usize) -> Result<Self> {
         let pool = |kind: &'static str, begin: fn()| {
             rayon::ThreadPoolBuilder::new()

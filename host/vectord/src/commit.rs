@@ -274,7 +274,7 @@ impl Index {
     /// Whether enough is in the log alone.
     pub fn wants_sealing(&self, writer: &Writer) -> bool {
         let view = self.view();
-        let (rows, bytes) = view.unsealed();
+        let (rows, bytes) = view.backlog();
         rows >= self.seal_rows
             || (rows > 0 && self.budget.presses(bytes))
             || (writer.log.length() >= LOG_BYTES && view.seq > writer.applied)

@@ -28,7 +28,7 @@ const MAX_COMPONENTS: usize = 1 << 23;
 
 /// What stands at one moment. Writers put a new one in its place; readers
 /// keep theirs as long as they like.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     /// The last write in it.
     pub seq: u64,
@@ -45,17 +45,20 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Segments whose rows are in the log alone and that are not being sealed, by age.
-    pub fn tail(&self) -> impl Iterator<Item = &Arc<Segment>> {
+    /// Segments whose rows are in the log alone, by age.
+    pub fn unsealed(&self) -> impl Iterator<Item = &Arc<Segment>> {
         let segments = self.segments.iter();
-        segments.filter(|segment| segment.file_bytes.is_none() && segment.id > self.sealing)
+        segments.filter(|segment| segment.file_bytes.is_none())
+    }
+
+    /// Those that are not being sealed.
+    pub fn tail(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.unsealed().filter(|segment| segment.id > self.sealing)
     }
 
     /// How many rows are in the log alone, and how many bytes of memory they hold.
-    pub fn unsealed(&self) -> (usize, u64) {
-        let segments = self.segments.iter();
-        let unsealed = segments.filter(|segment| segment.file_bytes.is_none());
-        unsealed.fold((0, 0), |(rows, bytes), segment| {
+    pub fn backlog(&self) -> (usize, u64) {
+        self.unsealed().fold((0, 0), |(rows, bytes), segment| {
             (rows + segment.len(), bytes + segment.memory() as u64)
         })
     }

@@ -5,16 +5,17 @@
 //! get a graph in haste and in memory. It grows with them: each time enough more came,
 //! a graph with these takes its place, which keeps the links that were.
 
-use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::build::{self, Haste};
+use crate::builders::Halt;
 use crate::error::Result;
 use crate::gathered::Gathered;
 use crate::index::{Index, View};
+use crate::seal::RETRY;
 use crate::segment::Segment;
 use crate::types::Engine;
 
@@ -30,8 +31,6 @@ const LATE: usize = 2;
 const TOO_LATE: usize = 5;
 /// Haste, at least and at most.
 const HASTE: RangeInclusive<usize> = 3..=6;
-/// Wait before failed work is tried again.
-const RETRY: Duration = Duration::from_secs(10);
 
 impl Index {
     /// How many times as many rows searches look at one by one as they should.
@@ -86,34 +85,26 @@ impl Index {
         let Some(id) = inputs.last().map(|segment| segment.id) else {
             return Ok(());
         };
-        // The graph of the first is kept.
-        inputs.sort_by_key(|segment| Reverse(segment.sealed.is_some()));
+        // The more came while the last ones were linked, the less time there is.
+        let overdue = self.overdue(&view);
+        let haste = Haste::By((HASTE.start() - 1 + overdue).min(*HASTE.end()));
+        haste.put_kept_first(&mut inputs);
         let rows = Gathered::new(self.spec.space, &inputs, view.seq);
         let mut linked = None;
         if rows.len() > 0 {
-            // The more came while the last ones were linked, the less time there is.
-            let overdue = self.overdue(&view);
-            let haste = Haste::By((HASTE.start() - 1 + overdue).min(*HASTE.end()));
-            let urgent = overdue >= LATE;
-            self.halt_links.store(false, Ordering::SeqCst);
-            let end = match urgent || self.stop.load(Ordering::SeqCst) {
-                true => &self.stop,
-                false => &self.halt_links,
-            };
             // Searches with a filter need them, and would wait for them.
-            let filtered = inputs.iter().any(|input| input.attributes.get().is_some());
-            let made: Result<_> = self.threads.builders.link(urgent, end, |halt| {
+            let with_attributes = inputs.iter().any(|input| input.attributes.get().is_some());
+            linked = self.make_links(overdue >= LATE, |halt| {
                 // The other engine cannot add to a graph.
                 let built = build::build(&self.spec, Engine::Own, &rows, haste, halt)?;
                 Ok(built.map(|built| {
                     let (segment, order) = Segment::linked(id, &rows, built);
-                    if filtered {
+                    if with_attributes {
                         segment.attributes_if_worth();
                     }
                     (segment, order)
                 }))
-            });
-            linked = made?;
+            })?;
             if linked.is_none() {
                 return Ok(());
             }
@@ -137,6 +128,17 @@ impl Index {
         Ok(())
     }
 
+    /// Makes links, until they are to be given up.
+    fn make_links<R: Send>(&self, urgent: bool, make: impl FnOnce(&Halt<'_>) -> R + Send) -> R {
+        // Whoever ends the work says so before it sets this.
+        self.halt_links.store(false, Ordering::SeqCst);
+        let end = match urgent || self.stopping() {
+            true => &self.stop,
+            false => &self.halt_links,
+        };
+        self.threads.builders.link(urgent, end, make)
+    }
+
     /// Keeps the segments that are to be linked as they are, if there are any; returns
     /// them and the view that they are in.
     fn fix_tail(&self) -> Option<(Arc<View>, Vec<Arc<Segment>>)> {
@@ -147,9 +149,8 @@ impl Index {
         }
         let inputs: Vec<_> = view.tail().map(Arc::clone).collect();
         self.put_view(View {
-            segments: view.segments.clone(),
             fixed: inputs.last()?.id,
-            ..*view
+            ..View::clone(&view)
         });
         Some((view, inputs))
     }
@@ -157,6 +158,9 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+    use std::path::Path;
+
     use super::*;
     use crate::service::{Config, Service};
     use crate::types::{Distance, IndexSpec, Item, Query};
@@ -172,31 +176,41 @@ mod tests {
     /// The unsealed segments: how many rows, and how many nodes of a graph in memory.
     fn unsealed(service: &Service) -> Vec<(usize, usize)> {
         let view = service.index("x").unwrap().view();
-        let segments = view.segments.iter();
-        let unsealed = segments.filter(|segment| segment.file_bytes.is_none());
         let nodes = |segment: &Segment| segment.sealed.as_ref().map_or(0, |s| s.graph.nodes());
-        unsealed.map(|s| (s.len(), nodes(s))).collect()
+        view.unsealed().map(|s| (s.len(), nodes(s))).collect()
+    }
+
+    fn open(dir: &Path) -> Service {
+        let config = Config {
+            seal_rows: Some(SEAL_ROWS),
+            ..Config::default()
+        };
+        Service::open(dir, config).unwrap()
+    }
+
+    fn create(service: &Service) {
+        let spec = IndexSpec::new("x", 2, Distance::L2);
+        service.create(&spec).unwrap();
+    }
+
+    fn metadata(number: usize) -> String {
+        format!("{{\"n\": {number}}}")
+    }
+
+    fn add(service: &Service, numbers: Range<usize>) {
+        let items = numbers.map(|number| Item {
+            id: number.to_string(),
+            vector: vector(number),
+            metadata: Some(metadata(number)),
+        });
+        service.add("x", items.collect()).unwrap();
     }
 
     #[test]
     fn rows_in_the_log_alone_are_linked_where_they_are_searched() {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config {
-            seal_rows: Some(SEAL_ROWS),
-            ..Config::default()
-        };
-        let service = Service::open(dir.path(), config.clone()).unwrap();
-        service
-            .create(&IndexSpec::new("x", 2, Distance::L2))
-            .unwrap();
-        let add = |numbers: std::ops::Range<usize>| {
-            let items = numbers.map(|number| Item {
-                id: number.to_string(),
-                vector: vector(number),
-                metadata: Some(format!("{{\"n\": {number}}}")),
-            });
-            service.add("x", items.collect()).unwrap();
-        };
+        let service = open(dir.path());
+        create(&service);
         let nearest = |service: &Service, number: usize| {
             let hits = service.search("x", &Query::new(vector(number), 1)).unwrap();
             let hit = &hits[0];
@@ -205,12 +219,9 @@ mod tests {
                 hit.metadata.as_deref().map(str::to_owned),
             )
         };
-        let expected = |number: usize| {
-            let metadata = format!("{{\"n\": {number}}}");
-            (number.to_string(), Some(metadata))
-        };
+        let expected = |number: usize| (number.to_string(), Some(metadata(number)));
 
-        add(0..EACH);
+        add(&service, 0..EACH);
         service.settle();
         assert_eq!(unsealed(&service), [(EACH, 0)], "nobody searched");
 
@@ -221,7 +232,7 @@ mod tests {
 
         // Items replaced and removed since, and new ones, in the next graph.
         service.delete("x", vec!["7".into(), "8".into()]).unwrap();
-        add(9..EACH + 9);
+        add(&service, 9..EACH + 9);
         assert_ne!(nearest(&service, 7).0, "7");
         service.settle();
         let live = EACH + 9 - 2;
@@ -233,7 +244,7 @@ mod tests {
         assert!(service.get("x").unwrap().memory > 0);
 
         drop(service);
-        let service = Service::open(dir.path(), config).unwrap();
+        let service = open(dir.path());
         assert_eq!(service.get("x").unwrap().count, live as u64);
         assert_eq!(nearest(&service, 100), expected(100));
         assert_ne!(nearest(&service, 7).0, "7");
@@ -242,22 +253,11 @@ mod tests {
     #[test]
     fn what_died_before_it_was_linked_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config {
-            seal_rows: Some(SEAL_ROWS),
-            ..Config::default()
-        };
-        let service = Service::open(dir.path(), config).unwrap();
-        service
-            .create(&IndexSpec::new("x", 2, Distance::L2))
-            .unwrap();
-        let ids = || (0..EACH).map(|number| number.to_string());
-        let items = ids().enumerate().map(|(number, id)| Item {
-            id,
-            vector: vector(number),
-            metadata: None,
-        });
-        service.add("x", items.collect()).unwrap();
-        service.delete("x", ids().collect()).unwrap();
+        let service = open(dir.path());
+        create(&service);
+        add(&service, 0..EACH);
+        let ids = (0..EACH).map(|number| number.to_string());
+        service.delete("x", ids.collect()).unwrap();
         let hits = service.search("x", &Query::new(vector(1), 5)).unwrap();
         assert!(hits.is_empty());
         service.settle();

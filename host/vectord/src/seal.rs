@@ -15,7 +15,6 @@
 //! its result in their place at the end, with the deaths that happened
 //! meanwhile carried over.
 
-use std::cmp::Reverse;
 use std::fs;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -50,7 +49,7 @@ const BACKLOG: usize = 16;
 /// How hasty that is with the others.
 const HASTE: Haste = Haste::By(4);
 /// Wait before failed work is tried again.
-const RETRY: Duration = Duration::from_secs(10);
+pub(crate) const RETRY: Duration = Duration::from_secs(10);
 
 /// A segment in the making; none if no row is left.
 struct Made<'a> {
@@ -101,14 +100,14 @@ impl Index {
         }
     }
 
-    fn stopping(&self) -> bool {
+    pub fn stopping(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 
     /// Whether so much is in the log alone that sealing it cannot wait until the
     /// processors are idle.
     pub fn is_far_behind(&self) -> bool {
-        let (rows, bytes) = self.view().unsealed();
+        let (rows, bytes) = self.view().backlog();
         rows >= BACKLOG * self.seal_rows || (rows > 0 && self.budget.presses(bytes))
     }
 
@@ -139,7 +138,7 @@ impl Index {
             }
             return Ok(false);
         }
-        self.replace(inputs, self.view().seq, None, false)?;
+        self.replace(inputs, self.view().seq, None, Haste::None)?;
         Ok(!self.stopping())
     }
 
@@ -158,14 +157,12 @@ impl Index {
         writer.older_log_bytes += writer.log.length();
         writer.log = log;
         let view = self.view();
-        let unsealed = view.segments.iter().filter(|s| s.file_bytes.is_none());
-        let mut inputs: Vec<_> = unsealed.map(Arc::clone).collect();
+        let mut inputs: Vec<_> = view.unsealed().map(Arc::clone).collect();
         let last = inputs.last().map_or(view.sealing, |segment| segment.id);
         self.put_view(View {
-            segments: view.segments.clone(),
             sealing: last,
             fixed: last,
-            ..*view
+            ..View::clone(&view)
         });
         let sealed = view.segments.iter().filter(|s| s.file_bytes.is_some());
         let mut sealed: Vec<_> = sealed.collect();
@@ -173,7 +170,10 @@ impl Index {
         let mut taken: usize = inputs.iter().map(|segment| segment.len()).sum();
         let searched = self.searched_within(REST);
         let behind = searched && taken >= BEHIND * self.seal_rows;
-        let hasty = searched && taken >= BACKLOG * self.seal_rows;
+        let haste = match searched && taken >= BACKLOG * self.seal_rows {
+            true => HASTE,
+            false => Haste::None,
+        };
         for segment in sealed {
             if !behind
                 && segment.len() <= taken * TAKE_IN
@@ -189,7 +189,7 @@ impl Index {
         };
         drop(writer);
         drop(linking);
-        self.replace(inputs, view.seq, Some(covered), hasty)
+        self.replace(inputs, view.seq, Some(covered), haste)
     }
 
     /// Sealed segments to be written anew: one of an old version or largely
@@ -234,20 +234,15 @@ impl Index {
         mut inputs: Vec<Arc<Segment>>,
         seq: u64,
         covered: Option<Covered>,
-        hasty: bool,
+        haste: Haste,
     ) -> Result<()> {
-        // The graph of the first is kept, if it has one.
-        inputs.sort_by_key(|segment| {
-            let sealed = segment.sealed.as_ref();
-            let sealed = sealed.filter(|sealed| hasty || !sealed.hasty);
-            Reverse(sealed.map_or(0, |sealed| sealed.graph.nodes()))
-        });
+        haste.put_kept_first(&mut inputs);
         let id = {
             let mut writer = self.writer.lock();
             writer.next_segment += 1;
             writer.next_segment - 1
         };
-        let installed = match self.rebuild(id, &inputs, seq, hasty) {
+        let installed = match self.rebuild(id, &inputs, seq, haste) {
             Ok(Some(made)) => self.install(&inputs, made, covered),
             Ok(None) => return Ok(()),
             Err(error) => Err(error),
@@ -266,19 +261,18 @@ impl Index {
         id: u64,
         inputs: &'a [Arc<Segment>],
         seq: u64,
-        hasty: bool,
+        haste: Haste,
     ) -> Result<Option<Made<'a>>> {
         let rows = Gathered::new(self.spec.space, inputs, seq);
         let mut built = None;
         if rows.len() * 2 >= self.seal_rows && rows.len() > 0 {
             let urgent = self.is_far_behind();
             let end = if urgent { &self.stop } else { &self.halt };
-            let haste = if hasty { HASTE } else { Haste::None };
             let started = Instant::now();
-            let built_here = self.threads.builders.build(urgent, end, |halt| {
+            let result = self.threads.builders.build(urgent, end, |halt| {
                 build::build(&self.spec, self.engine, &rows, haste, halt)
             });
-            match built_here {
+            match result {
                 Ok(Some(finished)) => {
                     let mut all = self.built.lock();
                     all.0 += rows.len() as u64;

@@ -10,6 +10,7 @@ use crate::gathered::Gathered;
 use crate::graph::Graph;
 use crate::walk::NONE;
 
+use super::Haste;
 use super::grow::{Growing, Hands};
 
 /// At least one node in this many must come from the graph, or growing from
@@ -31,13 +32,10 @@ pub(super) struct Kept<'a> {
 
 impl<'a> Kept<'a> {
     /// The graph of the first input, if it is worth being kept; `first` are
-    /// the rows that are to be nodes. One built in haste is only to another.
-    pub fn find(rows: &Gathered<'a>, first: &[u32], hasty: bool) -> Option<Self> {
+    /// the rows that are to be nodes.
+    pub fn find(rows: &Gathered<'a>, first: &[u32], haste: Haste) -> Option<Self> {
         let (segment, _) = (rows.len() > 0).then(|| rows.source(0))?;
-        let sealed = segment.sealed.as_ref()?;
-        if sealed.hasty && !hasty {
-            return None;
-        }
+        let sealed = segment.sealed.as_ref().filter(|it| haste.keeps(it))?;
         let graph = &sealed.graph;
         let mut numbers = vec![NONE; graph.nodes()];
         let mut count = 0;

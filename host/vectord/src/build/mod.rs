@@ -14,13 +14,15 @@ mod nodes;
 mod select;
 mod twins;
 
+use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::builders::Halt;
 use crate::error::{Error, Result};
 use crate::gathered::Gathered;
 use crate::graph::Graph;
-use crate::segment::{Coded, Sealed};
+use crate::segment::{Coded, Sealed, Segment};
 use crate::types::Engine;
 use crate::validate::Spec;
 
@@ -59,6 +61,22 @@ pub(crate) enum Haste {
     By(usize),
 }
 
+impl Haste {
+    /// Whether what is added to goes on with a graph: one built in haste is only kept by
+    /// another.
+    fn keeps(self, sealed: &Sealed) -> bool {
+        self != Self::None || !sealed.hasty
+    }
+
+    /// Puts first of some segments the one with the most links that are kept.
+    pub fn put_kept_first(self, segments: &mut [Arc<Segment>]) {
+        segments.sort_by_key(|segment| {
+            let kept = segment.sealed.as_ref().filter(|it| self.keeps(it));
+            Reverse(kept.map_or(0, |sealed| sealed.graph.nodes()))
+        });
+    }
+}
+
 /// Builds what searches some rows on the current rayon pool; none if it was ended
 /// meanwhile.
 pub(crate) fn build(
@@ -90,12 +108,12 @@ fn build_unguarded(
     haste: Haste,
     halt: &Halt<'_>,
 ) -> Option<Built> {
-    let (hasty, part) = match haste {
-        Haste::None => (false, 1),
-        Haste::By(part) => (true, part),
+    let part = match haste {
+        Haste::None => 1,
+        Haste::By(part) => part,
     };
     let twins = Twins::find(rows);
-    let nodes = Nodes::new(rows, &twins.first, hasty);
+    let nodes = Nodes::new(rows, &twins.first, haste);
     let engine: &dyn Grow = match engine {
         Engine::Own => &grow::Own,
         Engine::HnswRs => &hnsw_rs::HnswRs,
@@ -116,7 +134,7 @@ fn build_unguarded(
             graph,
             twins: twins.into(),
             short,
-            hasty,
+            hasty: haste != Haste::None,
         },
     })
 }

@@ -17,6 +17,7 @@ use crate::segment::{Coded, Short};
 use crate::types::{Distance, Quantization};
 use crate::validate::Space;
 
+use super::Haste;
 use super::kept::Kept;
 
 /// Nodes: rows of distinct vectors.
@@ -36,12 +37,11 @@ pub(super) struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    /// Of the rows `of`. A graph built in haste is kept for one that is too.
-    pub fn new(rows: &'a Gathered<'a>, of: &'a [u32], hasty: bool) -> Self {
+    pub fn new(rows: &'a Gathered<'a>, of: &'a [u32], haste: Haste) -> Self {
         let mut nodes = Self {
             rows,
             of,
-            kept: Kept::find(rows, of, hasty),
+            kept: Kept::find(rows, of, haste),
             coded: None,
             missing: Vec::new(),
             square: 0.0,
