@@ -121,7 +121,8 @@ impl Index {
         let mut answers = Vec::new();
         // Bytes of memory that the group will take.
         let mut admitted = 0;
-        let last = self.view().seq;
+        let view = self.view();
+        let last = view.seq;
         // What the log says was flushed before its next records.
         let durable = match self.durability {
             Durability::Fsync => last,
@@ -142,7 +143,7 @@ impl Index {
                 }
                 admitted = more;
             }
-            let (write, outcome) = self.resolve(call, &mut overlay);
+            let (write, outcome) = resolve(&view, call, &mut overlay);
             if let Some(write) = write {
                 let seq = last + 1 + writes.len() as u64;
                 record::encode(&mut records, seq, durable, &write);
@@ -162,71 +163,6 @@ impl Index {
         for (answer, outcome) in answers {
             *answer.lock() = Some(logged.clone().map(|()| outcome));
         }
-    }
-
-    /// Turns a call into a write that is complete in itself, if it changes
-    /// anything.
-    fn resolve(&self, call: Call, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
-        match call {
-            Call::Put(items) => self.resolve_put(items, overlay),
-            Call::Delete(ids) => self.resolve_delete(ids, overlay),
-        }
-    }
-
-    fn resolve_put(&self, items: Vec<Item>, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
-        let mut added = Added::default();
-        let mut puts: Vec<Put> = Vec::with_capacity(items.len());
-        let mut places = HashMap::with_capacity(items.len());
-        for item in items {
-            let id: Arc<str> = item.id.into();
-            let stored = self.metadata(&id, overlay);
-            let metadata = item.metadata.map(Arc::from);
-            let metadata = metadata.or_else(|| stored.clone().flatten());
-            overlay.insert(Arc::clone(&id), Some(metadata.clone()));
-            let put = Put {
-                id: Arc::clone(&id),
-                vector: item.vector,
-                metadata,
-            };
-            match places.entry(id) {
-                Entry::Occupied(place) => puts[*place.get()] = put,
-                Entry::Vacant(place) => {
-                    place.insert(puts.len());
-                    puts.push(put);
-                    let counter = match stored {
-                        Some(_) => &mut added.updated,
-                        None => &mut added.added,
-                    };
-                    *counter += 1;
-                }
-            }
-        }
-        let write = (!puts.is_empty()).then_some(Write::Put(puts));
-        (write, Outcome::Added(added))
-    }
-
-    fn resolve_delete(&self, ids: Vec<String>, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
-        let mut gone: Vec<Arc<str>> = Vec::new();
-        for id in ids {
-            let id: Arc<str> = id.into();
-            if self.metadata(&id, overlay).is_some() {
-                overlay.insert(Arc::clone(&id), None);
-                gone.push(id);
-            }
-        }
-        let outcome = Outcome::Deleted(gone.len() as u64);
-        ((!gone.is_empty()).then_some(Write::Delete(gone)), outcome)
-    }
-
-    /// An item's metadata as the group's earlier calls leave them; `None` if
-    /// there is no such item.
-    fn metadata(&self, id: &str, overlay: &Overlay) -> Option<Option<Arc<str>>> {
-        if let Some(state) = overlay.get(id) {
-            return state.clone();
-        }
-        let view = self.view();
-        let (segment, row) = view.find(id)?;
-        Some(segment.rows.metadata.shared(row))
     }
 
     /// Makes logged writes visible, the first of which is number `first`.
@@ -249,7 +185,8 @@ impl Index {
                     writer.next_segment += 1;
                     let mut rows = Rows::default();
                     for put in puts {
-                        count += u64::from(!kill(&segments, &put.id, before, seq));
+                        let is_new = put.is_new || !kill(&segments, &put.id, before, seq);
+                        count += u64::from(is_new);
                         rows.push(self.spec.space, put.id, &put.vector, put.metadata);
                     }
                     segments.push(Arc::new(Segment::new(segment, self.spec.space, rows)));
@@ -291,6 +228,75 @@ impl Index {
         let bytes = writer.older_log_bytes + writer.log.length();
         self.log_bytes.store(bytes, Ordering::Relaxed);
     }
+}
+
+/// Turns a call into a write that is complete in itself, if it changes
+/// anything.
+fn resolve(view: &View, call: Call, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
+    match call {
+        Call::Put(items) => resolve_put(view, items, overlay),
+        Call::Delete(ids) => resolve_delete(view, ids, overlay),
+    }
+}
+
+fn resolve_put(view: &View, items: Vec<Item>, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
+    let mut added = Added::default();
+    let mut puts: Vec<Put> = Vec::with_capacity(items.len());
+    let mut places = HashMap::with_capacity(items.len());
+    for item in items {
+        let id: Arc<str> = item.id.into();
+        let stored = metadata_of(view, &id, overlay);
+        let metadata = item.metadata.map(Arc::from);
+        let metadata = metadata.or_else(|| stored.clone().flatten());
+        overlay.insert(Arc::clone(&id), Some(metadata.clone()));
+        let put = Put {
+            id: Arc::clone(&id),
+            vector: item.vector,
+            metadata,
+            is_new: stored.is_none(),
+        };
+        match places.entry(id) {
+            Entry::Occupied(place) => puts[*place.get()] = put,
+            Entry::Vacant(place) => {
+                place.insert(puts.len());
+                puts.push(put);
+                let counter = match stored {
+                    Some(_) => &mut added.updated,
+                    None => &mut added.added,
+                };
+                *counter += 1;
+            }
+        }
+    }
+    let write = (!puts.is_empty()).then_some(Write::Put(puts));
+    (write, Outcome::Added(added))
+}
+
+fn resolve_delete(
+    view: &View,
+    ids: Vec<String>,
+    overlay: &mut Overlay,
+) -> (Option<Write>, Outcome) {
+    let mut gone: Vec<Arc<str>> = Vec::new();
+    for id in ids {
+        let id: Arc<str> = id.into();
+        if metadata_of(view, &id, overlay).is_some() {
+            overlay.insert(Arc::clone(&id), None);
+            gone.push(id);
+        }
+    }
+    let outcome = Outcome::Deleted(gone.len() as u64);
+    ((!gone.is_empty()).then_some(Write::Delete(gone)), outcome)
+}
+
+/// An item's metadata as the group's earlier calls leave them; `None` if
+/// there is no such item.
+fn metadata_of(view: &View, id: &str, overlay: &Overlay) -> Option<Option<Arc<str>>> {
+    if let Some(state) = overlay.get(id) {
+        return state.clone();
+    }
+    let (segment, row) = view.find(id)?;
+    Some(segment.rows.metadata.shared(row))
 }
 
 /// Marks the row of an item that stood at `before` dead from `seq` on; says

@@ -31,6 +31,8 @@ pub(crate) struct Put {
     pub id: Arc<str>,
     pub vector: Vec<f32>,
     pub metadata: Option<Arc<str>>,
+    /// Whether it is known that there is no such item before; the log does not say.
+    pub is_new: bool,
 }
 
 /// What stands at a place in the log.
@@ -138,6 +140,7 @@ fn put(input: &mut &[u8], dimension: usize) -> Option<Put> {
         id,
         vector,
         metadata,
+        is_new: false,
     })
 }
 
@@ -163,6 +166,7 @@ mod tests {
             id: id.into(),
             vector: vec![1.0, -2.5, 3.0e8],
             metadata: metadata.map(Into::into),
+            is_new: false,
         };
         Write::Put(vec![put("a", Some("{\"é\":1}")), put("b", None)])
     }

@@ -56,14 +56,18 @@ impl Service {
     }
 
     /// What [`Service::search`] gives for each of some queries, in their
-    /// order, all as of one moment. They share the threads that search.
+    /// order, all as of one moment. Of several the threads that search share the work.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), naming the query;
     /// [`NotFound`](crate::ErrorKind::NotFound).
     pub fn search_many(&self, index: &str, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
         let index = self.index(index)?;
-        self.searchers.install(|| index.search_many(queries))
+        match queries {
+            // Another thread would have to wake for it.
+            [] | [_] => index.search_many(queries),
+            _ => self.searchers.install(|| index.search_many(queries)),
+        }
     }
 
     /// Searches for one on this thread, if going by the last searches of its kind that
@@ -76,12 +80,6 @@ impl Service {
         let [query] = queries else { return None };
         let index = self.index(index).ok()?;
         index.is_quick(query).then(|| index.search_many(queries))
-    }
-
-    /// Runs a job on one of the threads that search, of which there are as
-    /// many as processors. A job that panics ends there, and is logged.
-    pub fn spawn(&self, job: impl FnOnce() + Send + 'static) {
-        self.searchers.spawn(job);
     }
 
     /// One item.

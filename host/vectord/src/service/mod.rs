@@ -185,16 +185,11 @@ impl Drop for Service {
     }
 }
 
-/// Threads that search.
+/// Threads that search for many queries at once.
 fn searchers(threads: usize) -> Result<ThreadPool> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|i| format!("vectord-search-{i}"))
-        .panic_handler(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            tracing::error!("a call panicked: {}", text.unwrap_or("no message"));
-        })
         .build()
         .map_err(|e| Error::internal(format!("starting threads: {e}")))
 }
