@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use rayon::prelude::*;
 
 use crate::across::Across;
 use crate::budget::{Budget, Held};
@@ -16,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::pace::Pace;
 use crate::rows;
 use crate::search::Probe;
+use crate::searchers::Searchers;
 use crate::segment::Segment;
 use crate::types::{Durability, Engine, Hit, IndexInfo, Query, Recovery, Source, StoredItem};
 use crate::validate::{self, MAX_EF, MAX_HITS, MAX_K, MAX_QUERIES, Spec};
@@ -223,9 +223,32 @@ impl Index {
         Pace::is_plain(query) && self.pace.is_quick()
     }
 
-    /// Searches for many on the current rayon pool, all in the same view; for one on
-    /// this thread.
-    pub fn search_many(&self, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
+    /// Searches for each on this thread, all in the same view.
+    pub fn search_here(&self, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
+        let bounds = self.bounds_of_all(queries)?;
+        let view = self.view();
+        let each = queries.iter().zip(bounds);
+        self.checked(each.map(|(query, (k, ef))| self.find(&view, query, k, ef)))
+    }
+
+    /// The same with others' help.
+    pub fn search_shared(
+        self: &Arc<Self>,
+        queries: &Arc<[Query]>,
+        searchers: &Searchers,
+    ) -> Result<Vec<Vec<Hit>>> {
+        let bounds = self.bounds_of_all(queries)?;
+        let (index, view, queries) = (Arc::clone(self), self.view(), Arc::clone(queries));
+        let found = searchers.map(queries.len(), move |number| {
+            let (k, ef) = bounds[number];
+            index.find(&view, &queries[number], k, ef)
+        });
+        self.checked(found?.into_iter())
+    }
+
+    /// How many to find and how wide to look for each, if no query and not all of them
+    /// together break a rule.
+    fn bounds_of_all(&self, queries: &[Query]) -> Result<Vec<(usize, usize)>> {
         if queries.len() > MAX_QUERIES {
             return Err(Error::invalid(format!(
                 "{} queries in a search, at most {MAX_QUERIES} are allowed",
@@ -247,20 +270,15 @@ impl Index {
                 queries.len()
             )));
         }
-        let view = self.view();
-        let find = |(query, (k, ef))| self.find(&view, query, k, ef);
-        let found: Result<Vec<_>> = match queries.len() {
-            1 => queries.iter().zip(bounds).map(find).collect(),
-            _ => queries.par_iter().zip(bounds).map(find).collect(),
-        };
-        let found = found?;
-        let components: usize = found
-            .iter()
-            .flatten()
-            .filter_map(|hit| hit.vector.as_ref())
-            .map(Vec::len)
-            .sum();
-        self.check_components(components)?;
+        Ok(bounds)
+    }
+
+    /// What was found for each query, if one answer carries it.
+    fn checked(&self, found: impl Iterator<Item = Result<Vec<Hit>>>) -> Result<Vec<Vec<Hit>>> {
+        let found = found.collect::<Result<Vec<_>>>()?;
+        let hits = found.iter().flatten();
+        let vectors = hits.filter_map(|hit| hit.vector.as_ref());
+        self.check_components(vectors.map(Vec::len).sum())?;
         Ok(found)
     }
 

@@ -44,6 +44,7 @@ mod rows;
 mod rowset;
 mod seal;
 mod search;
+mod searchers;
 mod segment;
 mod segment_file;
 mod segment_file_1;

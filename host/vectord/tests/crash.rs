@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use lakehouse_vectord::{Config, Distance, Durability, ErrorKind, IndexSpec, Item, Service};
@@ -16,6 +17,10 @@ use lakehouse_vectord::{Config, Distance, Durability, ErrorKind, IndexSpec, Item
 const FOLDER: &str = "LAKEHOUSE_VECTORD_CRASH_FOLDER";
 /// Ids written to, over and over.
 const IDS: u64 = 120;
+
+/// Held while folders are closed and opened again: a process that is being started holds,
+/// until its program begins, whatever is open here, locks of folders among it.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn open(folder: &Path, durability: Durability) -> Service {
     let config = Config {
@@ -139,6 +144,7 @@ fn held(service: &Service) -> BTreeMap<String, f32> {
 
 #[test]
 fn a_process_killed_200_times_loses_nothing_acknowledged() {
+    let _alone = ALONE.lock();
     let folder = tempfile::tempdir().unwrap();
     let service = open(folder.path(), Durability::Fsync);
     service
@@ -177,6 +183,7 @@ fn a_process_killed_200_times_loses_nothing_acknowledged() {
 
 #[test]
 fn what_the_system_holds_survives_the_process() {
+    let _alone = ALONE.lock();
     let folder = tempfile::tempdir().unwrap();
     let service = open(folder.path(), Durability::Os);
     service

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Query as Parameters;
@@ -146,7 +147,7 @@ struct Search<'a> {
 
 /// What to search for, and what is shown of each hit.
 pub struct Searched {
-    pub queries: Vec<Query>,
+    pub queries: Arc<[Query]>,
     pub shown: Shown,
     /// Whether the answer is a list for each query.
     pub many: bool,

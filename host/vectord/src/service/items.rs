@@ -1,5 +1,6 @@
 //! Calls about the items of one index.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Service;
@@ -56,17 +57,16 @@ impl Service {
     }
 
     /// What [`Service::search`] gives for each of some queries, in their
-    /// order, all as of one moment. Of several the threads that search share the work.
+    /// order, all as of one moment. Threads that search share the work of several.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), naming the query;
     /// [`NotFound`](crate::ErrorKind::NotFound).
-    pub fn search_many(&self, index: &str, queries: &[Query]) -> Result<Vec<Vec<Hit>>> {
+    pub fn search_many(&self, index: &str, queries: &Arc<[Query]>) -> Result<Vec<Vec<Hit>>> {
         let index = self.index(index)?;
-        match queries {
-            // Another thread would have to wake for it.
-            [] | [_] => index.search_many(queries),
-            _ => self.searchers.install(|| index.search_many(queries)),
+        match &**queries {
+            [] | [_] => index.search_here(queries),
+            _ => index.search_shared(queries, &self.searchers),
         }
     }
 
@@ -79,7 +79,7 @@ impl Service {
     pub fn search_now(&self, index: &str, queries: &[Query]) -> Option<Result<Vec<Vec<Hit>>>> {
         let [query] = queries else { return None };
         let index = self.index(index).ok()?;
-        index.is_quick(query).then(|| index.search_many(queries))
+        index.is_quick(query).then(|| index.search_here(queries))
     }
 
     /// One item.

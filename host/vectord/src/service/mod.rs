@@ -11,12 +11,12 @@ use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
-use rayon::ThreadPool;
 
 use crate::budget::Budget;
 use crate::builders::Builders;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
+use crate::searchers::Searchers;
 use crate::types::{Durability, Engine};
 use crate::validate;
 use crate::worker::Worker;
@@ -67,7 +67,7 @@ pub struct Service {
     worker: Arc<Worker>,
     linker: Arc<Worker>,
     threads: Vec<JoinHandle<()>>,
-    searchers: ThreadPool,
+    searchers: Searchers,
     budget: Arc<Budget>,
     /// Counts folders of snapshots.
     next_snapshot: AtomicU64,
@@ -102,7 +102,7 @@ impl Service {
             worker,
             linker,
             threads: vec![working, linking],
-            searchers: searchers(processors)?,
+            searchers: Searchers::start(processors - 1)?,
             budget: Arc::new(Budget::new(config.memory, config.index_memory)),
             config,
             next_snapshot: AtomicU64::new(0),
@@ -183,15 +183,6 @@ impl Drop for Service {
             }
         }
     }
-}
-
-/// Threads that search for many queries at once.
-fn searchers(threads: usize) -> Result<ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("vectord-search-{i}"))
-        .build()
-        .map_err(|e| Error::internal(format!("starting threads: {e}")))
 }
 
 fn no_index(name: &str) -> Error {
