@@ -35,6 +35,9 @@ use telemetry::Telemetry;
 
 /// A request is a few dozen small allocations, freed on another thread than the one
 /// that made them, which the system's allocator is slow at.
+///
+/// It asks for no huge pages (its feature `no_thp`): the kernel clears each as a whole when
+/// it is first touched, and whoever is to run on that processor waits.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

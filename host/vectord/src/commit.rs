@@ -183,7 +183,7 @@ impl Index {
                 Write::Put(puts) => {
                     let segment = writer.next_segment;
                     writer.next_segment += 1;
-                    let mut rows = Rows::default();
+                    let mut rows = Rows::with_capacity(self.spec.space, puts.len());
                     for put in puts {
                         let is_new = put.is_new || !kill(&segments, &put.id, before, seq);
                         count += u64::from(is_new);

@@ -141,6 +141,21 @@ impl Rows {
         rows
     }
 
+    /// None yet, with room for so many.
+    pub fn with_capacity(space: Space, rows: usize) -> Self {
+        let scales = match space.distance {
+            Distance::Cosine => rows,
+            Distance::L2 | Distance::Dot => 0,
+        };
+        Self {
+            ids: Texts::Owned(Vec::with_capacity(rows)),
+            metadata: Texts::Owned(Vec::with_capacity(rows)),
+            vectors: Vec::with_capacity(rows * stride(space.dimension)).into(),
+            scales: Vec::with_capacity(scales).into(),
+            table: HashTable::with_capacity(rows),
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -168,18 +183,21 @@ impl Rows {
         self.enter(row);
     }
 
-    /// Appends rows in memory.
-    pub fn extend(&mut self, other: &Self) {
-        let first = self.len();
+    /// These rows and then the other's, in memory.
+    pub fn joined(&self, other: &Self) -> Self {
+        let mut rows = Self {
+            ids: self.ids.clone(),
+            metadata: self.metadata.clone(),
+            vectors: self.vectors.joined(&other.vectors),
+            scales: self.scales.joined(&other.scales),
+            table: self.table.clone(),
+        };
         for row in 0..other.len() {
-            self.ids.push(other.ids.shared(row));
-            self.metadata.push(other.metadata.shared(row));
+            rows.ids.push(other.ids.shared(row));
+            rows.metadata.push(other.metadata.shared(row));
+            rows.enter((self.len() + row) as u32);
         }
-        self.vectors.to_mut().extend_from_slice(&other.vectors);
-        self.scales.to_mut().extend_from_slice(&other.scales);
-        for row in first..self.len() {
-            self.enter(row as u32);
-        }
+        rows
     }
 
     /// Makes a row the one that its id leads to.

@@ -127,7 +127,7 @@ impl Segment {
     /// Some rows in memory and what was built to search them, and which of them each of
     /// the segment's is.
     pub fn linked(id: u64, rows: &Gathered<'_>, built: Built) -> (Self, Vec<u32>) {
-        let mut columns = Rows::default();
+        let mut columns = Rows::with_capacity(rows.space, built.order.len());
         for row in &built.order {
             let (from, place) = rows.source(*row as usize);
             let metadata = from.rows.metadata.shared(place);
@@ -214,8 +214,7 @@ impl Segment {
     /// A segment of this one's rows and then the other's, under this one's
     /// id, so that its own rows keep their places.
     pub fn joined(&self, other: &Self) -> Self {
-        let mut rows = self.rows.clone();
-        rows.extend(&other.rows);
+        let rows = self.rows.joined(&other.rows);
         let joined = Self::new(self.id, self.space, rows);
         let deaths = self.died.iter().chain(&other.died);
         for (row, death) in deaths.map(|d| d.load(Ordering::Acquire)).enumerate() {
