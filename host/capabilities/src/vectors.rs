@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lakehouse_runtime::{Capability, Extensions, PluginSpec, State};
 use lakehouse_trace::Cause;
 use lakehouse_vectord::{Distance, ErrorKind, IndexInfo, IndexSpec, Item, Query, Service};
+use tokio::sync::oneshot;
 use wasmtime::component::{HasData, Linker};
 
 use crate::bindings::{types, vectors as wit};
@@ -174,10 +175,23 @@ impl wit::Host for View {
             filter: filter.as_deref().map(str::parse).transpose()?,
             ..Query::new(query, size(k))
         };
-        let name = index.clone();
-        let hits = self
-            .on("vectors.search", &name, Access::Read, move |service| {
-                service.search(&index, &query)
+        let call = Call::new(self.cause.as_ref(), || "vectors.search");
+        let call = call.about("lakehouse.index", &index);
+        let hits = call
+            .run(async {
+                let context = self.context()?;
+                context.grants.check("the index", &index, Access::Read)?;
+                let service = Arc::clone(&context.service);
+                let (answer, answered) = oneshot::channel();
+                let cause = lakehouse_trace::current();
+                context.service.spawn(move || {
+                    let found = lakehouse_trace::enter(cause, || service.search(&index, &query));
+                    // The guest may have gone.
+                    let _ = answer.send(found);
+                });
+                Ok(answered
+                    .await
+                    .map_err(|_| Error::new(Kind::Internal, "the search failed; see the log"))??)
             })
             .await?;
         Ok(hits

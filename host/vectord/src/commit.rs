@@ -142,6 +142,8 @@ impl Index {
                     continue;
                 }
                 admitted = more;
+                // Their record is a little shorter.
+                records.reserve(bytes as usize);
             }
             let (write, outcome) = resolve(&view, call, &mut overlay);
             if let Some(write) = write {

@@ -59,11 +59,6 @@ pub(crate) fn encode(out: &mut Vec<u8>, seq: u64, durable: u64, write: &Write) {
     out.put_u64_le(durable);
     match write {
         Write::Put(puts) => {
-            let texts = |put: &Put| put.id.len() + put.metadata.as_ref().map_or(0, |m| m.len());
-            let bytes = puts
-                .iter()
-                .map(|put| 8 + texts(put) + size_of_val(&*put.vector));
-            out.reserve(5 + bytes.sum::<usize>());
             out.put_u8(PUT);
             out.put_u32_le(puts.len() as u32);
             for put in puts {

@@ -1,4 +1,4 @@
-//! The threads that share what many queries ask.
+//! The threads that search.
 //!
 //! They sleep while nothing is asked. rayon's would yield for a while before that; beside
 //! threads that build while the processors have nothing else to do, one that yielded goes
@@ -30,7 +30,7 @@ struct Share<F> {
 }
 
 impl Searchers {
-    /// Starts so many threads; whoever asks computes too.
+    /// Starts so many threads.
     pub fn start(threads: usize) -> Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -44,8 +44,15 @@ impl Searchers {
         Ok(Self { jobs, threads })
     }
 
-    /// What `call` makes of each number below `count`, in their order: on this thread, and
-    /// on others as they come to it.
+    /// Runs a job on one of them. One that panics ends there, and is logged.
+    pub fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        if self.jobs.send(Box::new(job)).is_err() {
+            tracing::error!("the threads that search have ended");
+        }
+    }
+
+    /// What `call` makes of each number below `count`, in their order: on this thread, one
+    /// of them or not, and on others as they come to it.
     pub fn map<R: Send + 'static>(
         &self,
         count: usize,
@@ -54,12 +61,9 @@ impl Searchers {
         let next = AtomicUsize::new(0);
         let share = Arc::new(Share { next, count, call });
         let (give, given) = mpsc::channel();
-        for _ in 0..self.threads.min(count.saturating_sub(1)) {
+        for _ in 1..self.threads.min(count) {
             let (share, give) = (Arc::clone(&share), give.clone());
-            let job = Box::new(move || share.take_part(&give));
-            self.jobs
-                .send(job)
-                .map_err(|_| Error::internal("the threads that search have ended"))?;
+            self.spawn(move || share.take_part(&give));
         }
         share.take_part(&give);
         drop(give);
@@ -94,7 +98,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
         // One waits for a job, the others for their turn to.
         let job = queue.lock().recv();
         let Ok(job) = job else { return };
-        // Its asker learns of it by what is missing.
+        // Whoever asked learns of it by what is missing.
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!("a search panicked");
         }
@@ -111,7 +115,7 @@ mod tests {
 
     #[test]
     fn each_is_called_once_and_answered_in_order() {
-        for threads in [0, 1, 4] {
+        for threads in [1, 2, 5] {
             let searchers = Searchers::start(threads).unwrap();
             for count in [0, 1, 2, 100] {
                 let doubled = searchers.map(count, |number| 2 * number).unwrap();
@@ -125,19 +129,19 @@ mod tests {
     fn all_threads_share_the_work() {
         const THREADS: usize = 3;
         let searchers = Searchers::start(THREADS).unwrap();
-        let all_there = Barrier::new(THREADS + 1);
-        let on = searchers.map(THREADS + 1, move |_| {
+        let all_there = Barrier::new(THREADS);
+        let on = searchers.map(THREADS, move |_| {
             all_there.wait();
             thread::current().id()
         });
         let on: HashSet<ThreadId> = on.unwrap().into_iter().collect();
-        assert_eq!(on.len(), THREADS + 1);
+        assert_eq!(on.len(), THREADS);
         assert!(on.contains(&thread::current().id()));
     }
 
     #[test]
     fn a_panic_fails_its_own_call_alone() {
-        let searchers = Searchers::start(1).unwrap();
+        let searchers = Searchers::start(2).unwrap();
         let asking = thread::current().id();
         let both_there = Barrier::new(2);
         let failed = searchers.map(2, move |_| {
@@ -146,5 +150,20 @@ mod tests {
         });
         assert!(failed.unwrap_err().to_string().contains("see the log"));
         assert_eq!(searchers.map(2, |number| number).unwrap(), [0, 1]);
+    }
+
+    #[test]
+    fn a_job_that_shares_what_it_does_needs_no_other_thread() {
+        let searchers = Arc::new(Searchers::start(2).unwrap());
+        let (give, given) = mpsc::channel();
+        // As many as there are threads, each of which asks for another one's help.
+        for _ in 0..2 {
+            let (inner, give) = (Arc::clone(&searchers), give.clone());
+            searchers.spawn(move || give.send(inner.map(100, |number| number)).unwrap());
+        }
+        let wanted: Vec<_> = (0..100).collect();
+        for _ in 0..2 {
+            assert_eq!(given.recv().unwrap().unwrap(), wanted);
+        }
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakehouse_vectord::Service;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::answer::Failure;
 
 /// Writes under way at once: they mostly wait for one flush together.
 const WRITES: usize = 64;
-/// Calls that compute under way at once, beyond one for each processor: so that none is
-/// idle while one call's answer is handed over and the next one's turn comes.
-const MORE_COMPUTES: usize = 1;
+/// Calls that compute, waiting or under way, for each processor: enough that
+/// none is idle while one call's answer is sent and the next one's body read.
+const COMPUTES: usize = 4;
 /// How long a call waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,17 +30,28 @@ impl Work {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             service,
-            compute: Arc::new(Semaphore::new(processors + MORE_COMPUTES)),
+            compute: Arc::new(Semaphore::new(processors * COMPUTES)),
             write: Arc::new(Semaphore::new(WRITES)),
         }
     }
 
-    /// Runs a call that computes.
+    /// Runs a call that computes, on one of the threads that search: there
+    /// are as many as processors.
     pub async fn compute<R: Send + 'static>(
         &self,
         call: impl FnOnce(&Service) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, Failure> {
-        self.run(&self.compute, call).await
+        let turn = turn(&self.compute).await?;
+        let service = Arc::clone(&self.service);
+        let (answer, answered) = oneshot::channel();
+        let cause = lakehouse_trace::current();
+        self.service.spawn(move || {
+            let result = lakehouse_trace::enter(cause, || call(&service));
+            drop(turn);
+            // The client may have gone.
+            let _ = answer.send(result);
+        });
+        answered.await.unwrap_or_else(|_| Err(Failure::failed()))
     }
 
     /// Makes a call that is over in a moment, here.
@@ -53,22 +64,16 @@ impl Work {
         &self,
         call: impl FnOnce(&Service) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, Failure> {
-        self.run(&self.write, call).await
-    }
-
-    async fn run<R: Send + 'static>(
-        &self,
-        turns: &Arc<Semaphore>,
-        call: impl FnOnce(&Service) -> Result<R, Failure> + Send + 'static,
-    ) -> Result<R, Failure> {
-        let turn = turn(turns).await?;
+        let turn = turn(&self.write).await?;
         let service = Arc::clone(&self.service);
         let running = lakehouse_trace::spawn_blocking(move || {
             // Held to the end of the call, even when the client has gone.
             let _turn = turn;
             call(&service)
         });
-        running.await.unwrap_or_else(|_| Err(Failure::failed()))
+        running
+            .await
+            .unwrap_or_else(|error| Err(Failure::internal(error.to_string())))
     }
 }
 

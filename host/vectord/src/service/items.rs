@@ -57,7 +57,7 @@ impl Service {
     }
 
     /// What [`Service::search`] gives for each of some queries, in their
-    /// order, all as of one moment. Threads that search share the work of several.
+    /// order, all as of one moment. They share the threads that search.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), naming the query;
@@ -80,6 +80,12 @@ impl Service {
         let [query] = queries else { return None };
         let index = self.index(index).ok()?;
         index.is_quick(query).then(|| index.search_here(queries))
+    }
+
+    /// Runs a job on one of the threads that search, of which there are as
+    /// many as processors. A job that panics ends there, and is logged.
+    pub fn spawn(&self, job: impl FnOnce() + Send + 'static) {
+        self.searchers.spawn(job);
     }
 
     /// One item.

@@ -102,7 +102,7 @@ impl Service {
             worker,
             linker,
             threads: vec![working, linking],
-            searchers: Searchers::start(processors - 1)?,
+            searchers: Searchers::start(processors)?,
             budget: Arc::new(Budget::new(config.memory, config.index_memory)),
             config,
             next_snapshot: AtomicU64::new(0),
