@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::types::Item;
 
 /// Bytes beside its vector, id and metadata that a row in memory takes.
-const ROW: usize = 112;
+const ROW: usize = 116;
 
 /// The bounds of one service, and what its indexes hold.
 #[derive(Debug)]

@@ -54,11 +54,6 @@ impl<T: Pod> Column<T> {
         values
     }
 
-    /// These values and then the other's, in memory.
-    pub fn joined(&self, other: &Self) -> Self {
-        [&**self, &**other].concat().into()
-    }
-
     /// The values to be changed, in memory from now on.
     pub fn to_mut(&mut self) -> &mut Vec<T> {
         if let Self::Mapped { .. } = self {

@@ -4,11 +4,11 @@
 //! that one flush serves them all (group commit).
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 
 use crate::budget;
@@ -17,13 +17,15 @@ use crate::field::stride;
 use crate::index::{self, Index, View};
 use crate::log::Log;
 use crate::record::{self, Put, Write};
-use crate::rows::Rows;
+use crate::rows::{IdHash, Rows};
 use crate::segment::Segment;
 use crate::types::{Added, Durability, Item};
 use crate::validate;
 
 /// Most rows that unsealed segments are joined to.
 const BLOCK: usize = 4096;
+/// Unsealed segments of about the same size that are joined at once.
+const JOINED: usize = 4;
 /// Log length, in bytes, from which it is worth starting a new one.
 const LOG_BYTES: u64 = 256 << 20;
 
@@ -121,6 +123,7 @@ impl Index {
         let mut answers = Vec::new();
         // Bytes of memory that the group will take.
         let mut admitted = 0;
+        let is_alone = group.len() == 1;
         let view = self.view();
         let last = view.seq;
         // What the log says was flushed before its next records.
@@ -147,6 +150,11 @@ impl Index {
             }
             let (write, outcome) = resolve(&view, call, &mut overlay);
             if let Some(write) = write {
+                // Nobody asks what a call did that has none after it.
+                if let (false, Write::Put(puts)) = (is_alone, &write) {
+                    let there = |put: &Put| (Arc::clone(&put.id), Some(put.metadata.clone()));
+                    overlay.extend(puts.iter().map(there));
+                }
                 let seq = last + 1 + writes.len() as u64;
                 record::encode(&mut records, seq, durable, &write);
                 writes.push(write);
@@ -241,34 +249,46 @@ fn resolve(view: &View, call: Call, overlay: &mut Overlay) -> (Option<Write>, Ou
     }
 }
 
-fn resolve_put(view: &View, items: Vec<Item>, overlay: &mut Overlay) -> (Option<Write>, Outcome) {
+fn resolve_put(view: &View, items: Vec<Item>, overlay: &Overlay) -> (Option<Write>, Outcome) {
     let mut added = Added::default();
     let mut puts: Vec<Put> = Vec::with_capacity(items.len());
-    let mut places = HashMap::with_capacity(items.len());
-    for item in items {
-        let id: Arc<str> = item.id.into();
-        let stored = metadata_of(view, &id, overlay);
+    let hashes: Vec<_> = items.iter().map(|item| IdHash::of(&item.id)).collect();
+    let ids = items
+        .iter()
+        .map(|item| &*item.id)
+        .zip(hashes.iter().copied());
+    let stored = view.find_each(&ids.collect::<Vec<_>>());
+    let mut places: HashTable<usize> = HashTable::with_capacity(items.len());
+    for ((item, hash), stored) in items.into_iter().zip(hashes).zip(stored) {
         let metadata = item.metadata.map(Arc::from);
-        let metadata = metadata.or_else(|| stored.clone().flatten());
-        overlay.insert(Arc::clone(&id), Some(metadata.clone()));
-        let put = Put {
-            id: Arc::clone(&id),
-            vector: item.vector,
-            metadata,
-            is_new: stored.is_none(),
-        };
-        match places.entry(id) {
-            Entry::Occupied(place) => puts[*place.get()] = put,
-            Entry::Vacant(place) => {
-                place.insert(puts.len());
-                puts.push(put);
-                let counter = match stored {
-                    Some(_) => &mut added.updated,
-                    None => &mut added.added,
-                };
-                *counter += 1;
-            }
+        let same = |place: &usize| *puts[*place].id == item.id;
+        if let Some(place) = places.find(hash.wide(), same) {
+            let put = &mut puts[*place];
+            put.vector = item.vector;
+            put.metadata = metadata.or_else(|| put.metadata.take());
+            continue;
         }
+        // Its metadata, if there is such an item.
+        let before = match overlay.get(&*item.id) {
+            Some(state) => state.clone(),
+            None => stored.map(|(segment, row)| match metadata {
+                Some(_) => None,
+                None => segment.rows.metadata.shared(row),
+            }),
+        };
+        let is_new = before.is_none();
+        *match is_new {
+            true => &mut added.added,
+            false => &mut added.updated,
+        } += 1;
+        // There is none of this id yet, and room for all.
+        places.insert_unique(hash.wide(), puts.len(), |_| hash.wide());
+        puts.push(Put {
+            id: item.id.into(),
+            vector: item.vector,
+            metadata: metadata.or(before.flatten()),
+            is_new,
+        });
     }
     let write = (!puts.is_empty()).then_some(Write::Put(puts));
     (write, Outcome::Added(added))
@@ -311,17 +331,18 @@ fn kill(segments: &[Arc<Segment>], id: &str, before: u64, seq: u64) -> bool {
     found.is_some()
 }
 
-/// Joins the last unsealed segments after the `fixed` ones while the last but one is at
-/// most twice as long, so that there are never more than a few of them.
+/// Joins the last unsealed segments after the `fixed` ones, while there are some of about
+/// the same size, so that there are never more than a few for each size.
 fn join_tail(segments: &mut Vec<Arc<Segment>>, fixed: u64) {
-    while let [.., left, right] = segments.as_slice() {
-        let stays = left.file_bytes.is_some() || left.id <= fixed;
-        let joined_rows = left.len() + right.len();
-        if stays || left.len() > 2 * right.len() || joined_rows > BLOCK {
+    while let Some((rest, last)) = segments.split_last_chunk::<JOINED>() {
+        let [first, .., newest] = last;
+        let stays = last.iter().any(|s| s.file_bytes.is_some() || s.id <= fixed);
+        let rows: usize = last.iter().map(|segment| segment.len()).sum();
+        if stays || first.len() >= JOINED * newest.len() || rows > BLOCK {
             return;
         }
-        let joined = Arc::new(left.joined(right));
-        segments.truncate(segments.len() - 2);
+        let joined = Arc::new(Segment::joined(first.id, first.space, last));
+        segments.truncate(rest.len());
         segments.push(joined);
     }
 }

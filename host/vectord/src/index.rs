@@ -13,7 +13,7 @@ use crate::builders::Builders;
 use crate::commit::{Pending, Writer};
 use crate::error::{Error, Result};
 use crate::pace::Pace;
-use crate::rows;
+use crate::rows::IdHash;
 use crate::search::Probe;
 use crate::searchers::Searchers;
 use crate::segment::Segment;
@@ -67,6 +67,22 @@ impl View {
     pub fn find(&self, id: &str) -> Option<(&Arc<Segment>, usize)> {
         find(&self.segments, id, self.seq)
     }
+
+    /// What [`View::find`] gives for each of some ids, whose hashes are given too.
+    pub fn find_each(&self, ids: &[(&str, IdHash)]) -> Vec<Option<(&Arc<Segment>, usize)>> {
+        let mut found = vec![None; ids.len()];
+        let mut missing: Vec<usize> = (0..ids.len()).collect();
+        // One segment after the other, for its table to be at hand.
+        for segment in self.segments.iter().rev() {
+            missing.retain(|at| {
+                let (id, hash) = ids[*at];
+                let row = segment.find(id, hash, self.seq);
+                found[*at] = row.map(|row| (segment, row));
+                row.is_none()
+            });
+        }
+        found
+    }
 }
 
 /// The row of an item that a reader at `seq` sees. Of all rows of an id one at
@@ -76,7 +92,7 @@ pub(crate) fn find<'a>(
     id: &str,
     seq: u64,
 ) -> Option<(&'a Arc<Segment>, usize)> {
-    let hash = rows::hash(id);
+    let hash = IdHash::of(id);
     // What is asked for is often young, and that is at the end.
     let mut from_young = segments.iter().rev();
     from_young.find_map(|segment| Some((segment, segment.find(id, hash, seq)?)))

@@ -16,8 +16,20 @@ use crate::validate::Space;
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// The hash of an id, of this process alone.
-pub(crate) fn hash(id: &str) -> u64 {
-    HASHER.hash_one(id)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IdHash(u32);
+
+impl IdHash {
+    pub fn of(id: &str) -> Self {
+        Self(HASHER.hash_one(id) as u32)
+    }
+
+    /// For a table, which tells entries apart by the first bits and finds them by the
+    /// last ones.
+    pub fn wide(self) -> u64 {
+        // By the golden ratio, as Fibonacci hashing does.
+        u64::from(self.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// Texts of rows, some of which may be absent; none is empty.
@@ -111,6 +123,8 @@ impl Texts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     ids: Texts,
+    /// Of the ids: most that differ need not be read to tell.
+    hashes: Vec<IdHash>,
     pub metadata: Texts,
     /// All vectors as they came, each with zeros up to the stride.
     pub vectors: Column<f32>,
@@ -124,21 +138,21 @@ pub(crate) struct Rows {
 impl Rows {
     /// Columns of a file, whose lengths fit each other.
     pub fn mapped(ids: Texts, metadata: Texts, vectors: Column<f32>, scales: Column<f32>) -> Self {
-        let mut rows = Self {
+        let id = |row| ids.get(row).unwrap_or_default();
+        let hashes: Vec<_> = (0..ids.len()).map(|row| IdHash::of(id(row))).collect();
+        let mut table = HashTable::with_capacity(hashes.len());
+        let hash_of = |row: &u32| hashes[*row as usize].wide();
+        for row in 0..hashes.len() as u32 {
+            table.insert_unique(hash_of(&row), row, hash_of);
+        }
+        Self {
             ids,
+            hashes,
             metadata,
             vectors,
             scales,
-            table: HashTable::new(),
-        };
-        let count = rows.len();
-        let (ids, table) = (&rows.ids, &mut rows.table);
-        let hash_of = |row: &u32| hash(ids.get(*row as usize).unwrap_or_default());
-        table.reserve(count, hash_of);
-        for row in 0..count as u32 {
-            table.insert_unique(hash_of(&row), row, hash_of);
+            table,
         }
-        rows
     }
 
     /// None yet, with room for so many.
@@ -149,6 +163,7 @@ impl Rows {
         };
         Self {
             ids: Texts::Owned(Vec::with_capacity(rows)),
+            hashes: Vec::with_capacity(rows),
             metadata: Texts::Owned(Vec::with_capacity(rows)),
             vectors: Vec::with_capacity(rows * stride(space.dimension)).into(),
             scales: Vec::with_capacity(scales).into(),
@@ -163,6 +178,7 @@ impl Rows {
     /// Bytes of memory that they hold, less what is mapped.
     pub fn memory(&self) -> usize {
         self.ids.memory()
+            + self.hashes.capacity() * size_of::<IdHash>()
             + self.metadata.memory()
             + self.vectors.memory()
             + self.scales.memory()
@@ -171,6 +187,7 @@ impl Rows {
 
     pub fn push(&mut self, space: Space, id: Arc<str>, vector: &[f32], metadata: Option<Arc<str>>) {
         let row = self.len() as u32;
+        self.hashes.push(IdHash::of(&id));
         self.ids.push(Some(id));
         self.metadata.push(metadata);
         let vectors = self.vectors.to_mut();
@@ -183,41 +200,58 @@ impl Rows {
         self.enter(row);
     }
 
-    /// These rows and then the other's, in memory.
-    pub fn joined(&self, other: &Self) -> Self {
-        let mut rows = Self {
-            ids: self.ids.clone(),
-            metadata: self.metadata.clone(),
-            vectors: self.vectors.joined(&other.vectors),
-            scales: self.scales.joined(&other.scales),
-            table: self.table.clone(),
+    /// The rows of each, one after the other, in memory.
+    pub fn joined(parts: &[&Self]) -> Self {
+        let count = parts.iter().map(|part| part.len()).sum();
+        let columns = |of: fn(&Self) -> &Column<f32>| {
+            let parts: Vec<&[f32]> = parts.iter().map(|part| &**of(part)).collect();
+            parts.concat().into()
         };
-        for row in 0..other.len() {
-            rows.ids.push(other.ids.shared(row));
-            rows.metadata.push(other.metadata.shared(row));
-            rows.enter((self.len() + row) as u32);
-        }
+        let texts = |of: fn(&Self) -> &Texts| {
+            let mut all = Vec::with_capacity(count);
+            for texts in parts.iter().map(|part| of(part)) {
+                all.extend((0..texts.len()).map(|row| texts.shared(row)));
+            }
+            Texts::Owned(all)
+        };
+        let hashes: Vec<_> = parts.iter().map(|part| &part.hashes[..]).collect();
+        let mut rows = Self {
+            ids: texts(|part| &part.ids),
+            hashes: hashes.concat(),
+            metadata: texts(|part| &part.metadata),
+            vectors: columns(|part| &part.vectors),
+            scales: columns(|part| &part.scales),
+            table: HashTable::with_capacity(count),
+        };
+        (0..count as u32).for_each(|row| rows.enter(row));
         rows
     }
 
     /// Makes a row the one that its id leads to.
     fn enter(&mut self, row: u32) {
-        let ids = &self.ids;
-        let id = |row: &u32| ids.get(*row as usize).unwrap_or_default();
-        let own = hash(id(&row));
-        let same = |other: &u32| id(other) == id(&row);
-        match self.table.find_mut(own, same) {
-            Some(place) => *place = row,
+        let (ids, hashes) = (&self.ids, &self.hashes);
+        let place = row as usize;
+        let (hash, id) = (hashes[place], ids.get(place));
+        let same = |other: &u32| {
+            let other = *other as usize;
+            hashes[other] == hash && ids.get(other) == id
+        };
+        match self.table.find_mut(hash.wide(), same) {
+            Some(found) => *found = row,
             None => {
-                self.table.insert_unique(own, row, |row| hash(id(row)));
+                let hash_of = |row: &u32| hashes[*row as usize].wide();
+                self.table.insert_unique(hash.wide(), row, hash_of);
             }
         }
     }
 
     /// The last row of an id, whose hash is given too.
-    pub fn find(&self, id: &str, hash: u64) -> Option<usize> {
-        let same = |row: &u32| self.ids.get(*row as usize) == Some(id);
-        self.table.find(hash, same).map(|row| *row as usize)
+    pub fn find(&self, id: &str, hash: IdHash) -> Option<usize> {
+        let same = |row: &u32| {
+            let row = *row as usize;
+            self.hashes[row] == hash && self.ids.get(row) == Some(id)
+        };
+        self.table.find(hash.wide(), same).map(|row| *row as usize)
     }
 
     pub fn id(&self, row: usize) -> &str {

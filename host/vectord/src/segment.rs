@@ -4,8 +4,8 @@
 //! at sequence `s` if it died later than `s`, so readers of an older view see
 //! what stood then while a writer marks rows dead.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::attributes::Attributes;
 use crate::build::Built;
@@ -15,7 +15,7 @@ use crate::gathered::Gathered;
 use crate::graph::Graph;
 use crate::halves::Halves;
 use crate::quantizer::Quantizer;
-use crate::rows::Rows;
+use crate::rows::{IdHash, Rows};
 use crate::types::Distance;
 use crate::validate::Space;
 
@@ -206,17 +206,17 @@ impl Segment {
 
     /// The row of an id that a reader at `seq` sees; the id's hash is given
     /// too.
-    pub fn find(&self, id: &str, hash: u64, seq: u64) -> Option<usize> {
+    pub fn find(&self, id: &str, hash: IdHash, seq: u64) -> Option<usize> {
         let row = self.rows.find(id, hash)?;
         self.live_at(row, seq).then_some(row)
     }
 
-    /// A segment of this one's rows and then the other's, under this one's
-    /// id, so that its own rows keep their places.
-    pub fn joined(&self, other: &Self) -> Self {
-        let rows = self.rows.joined(&other.rows);
-        let joined = Self::new(self.id, self.space, rows);
-        let deaths = self.died.iter().chain(&other.died);
+    /// A segment of the rows of some in memory, one after the other. Under the id of the
+    /// first, whose rows keep their places.
+    pub fn joined(id: u64, space: Space, parts: &[Arc<Self>]) -> Self {
+        let rows: Vec<_> = parts.iter().map(|part| &part.rows).collect();
+        let joined = Self::new(id, space, Rows::joined(&rows));
+        let deaths = parts.iter().flat_map(|part| &part.died);
         for (row, death) in deaths.map(|d| d.load(Ordering::Acquire)).enumerate() {
             if death != ALIVE {
                 joined.kill(row, death);

@@ -87,7 +87,7 @@ fn a_segment_comes_back() {
             assert_eq!(found.rows.metadata.get(place), wanted.metadata.get(row));
             assert_eq!(found.vector(place), wanted.vector(space, row));
             assert_eq!(found.rows.scale(place), wanted.scale(row));
-            let hash = crate::rows::hash(wanted.id(row));
+            let hash = crate::rows::IdHash::of(wanted.id(row));
             assert_eq!(found.find(wanted.id(row), hash, 0), Some(place));
         }
         let sealed = found.sealed.as_ref().unwrap();
