@@ -19,6 +19,7 @@ use crate::Limits;
 use crate::lane::HEAVY_AFTER;
 use crate::metrics::Stats;
 use crate::preempt::{self, Run};
+use crate::tick::Pulse;
 
 /// Up to here the wall's clock stands in for the processor's: asking the kernel would
 /// cost a short request more than it is worth.
@@ -61,6 +62,7 @@ impl fmt::Display for Clock {
 /// the plugin.
 pub(crate) struct Spent<'a> {
     stats: &'a Stats,
+    pulse: &'a Pulse,
     time: Duration,
     /// With what others computed inside.
     with_inner: Duration,
@@ -70,9 +72,10 @@ pub(crate) struct Spent<'a> {
 }
 
 impl<'a> Spent<'a> {
-    pub(crate) fn new(stats: &'a Stats) -> Self {
+    pub(crate) fn new(stats: &'a Stats, pulse: &'a Pulse) -> Self {
         Self {
             stats,
+            pulse,
             time: Duration::ZERO,
             with_inner: Duration::ZERO,
             heavy: None,
@@ -99,6 +102,7 @@ impl<'a> Spent<'a> {
 
     /// Lets a guest run; with its result and the time on the wall.
     fn run<R>(&mut self, guest: impl FnOnce() -> R) -> (R, Instant) {
+        self.pulse.beat();
         let outer = INNER.replace(Duration::ZERO);
         let exact = (self.time >= EXACT_AFTER).then(ThreadTime::now);
         let begun = Instant::now();
@@ -218,13 +222,13 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_is_not_computing() {
-        let stats = Stats::default();
+        let (stats, pulse) = (Stats::default(), Pulse::default());
         let limits = Limits {
             cpu: Duration::from_millis(50),
             ..Limits::default()
         };
         let deadline = Instant::now() + Duration::from_secs(60);
-        let mut spent = Spent::new(&stats);
+        let mut spent = Spent::new(&stats, &pulse);
         let waits = async {
             compute(Duration::from_millis(15));
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -245,10 +249,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_computed_inside_is_counted_there_alone() {
         let (outer, inner) = (Stats::default(), Stats::default());
+        let pulse = Pulse::default();
         let limits = Limits::default();
         let deadline = Instant::now() + Duration::from_secs(60);
-        let mut spent = Spent::new(&outer);
-        let mut spent_inside = Spent::new(&inner);
+        let mut spent = Spent::new(&outer, &pulse);
+        let mut spent_inside = Spent::new(&inner, &pulse);
         let calls = async {
             let works = async { compute(Duration::from_millis(30)) };
             bounded(&limits, deadline, &mut spent_inside, works).await

@@ -1,17 +1,12 @@
-//! A WebAssembly engine: what guests may use, where their memory lies, and the tick on
-//! which they give way.
+//! A WebAssembly engine: what guests may use, and where their memory lies.
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
-
-use parking_lot::Mutex;
 use wasmtime::{
-    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel,
-    PoolingAllocationConfig, RegallocAlgorithm, Strategy, WasmBacktraceDetails,
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    RegallocAlgorithm, Strategy, WasmBacktraceDetails,
 };
 
 use crate::limiter::TABLE_ELEMENTS;
-use crate::preempt::Watch;
+use crate::tick::Ticker;
 use crate::{Error, RuntimeConfig};
 
 /// Stack left to host functions above the one that WebAssembly code may fill.
@@ -126,55 +121,4 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
         .table_keep_resident(KEEP_TABLE)
         .pagemap_scan(Enabled::Auto);
     pool
-}
-
-/// The one thread on whose tick the guests of all engines give way, or are stopped where
-/// they do not. It ends with the last engine.
-#[derive(Clone)]
-pub(crate) struct Ticker {
-    engines: Arc<Mutex<Vec<EngineWeak>>>,
-    pub(crate) watch: Arc<Watch>,
-}
-
-impl Ticker {
-    /// Starts the thread.
-    pub(crate) fn new(every: Duration) -> Result<Self, Error> {
-        let engines = Arc::new(Mutex::new(Vec::new()));
-        let ticking = Arc::downgrade(&engines);
-        let watch = Arc::<Watch>::default();
-        let watching = Arc::clone(&watch);
-        std::thread::Builder::new()
-            .name("plugin-tick".to_owned())
-            .spawn(move || {
-                let mut alive = Vec::new();
-                loop {
-                    std::thread::sleep(every);
-                    watching.look();
-                    if !tick(&ticking, &mut alive) {
-                        break;
-                    }
-                }
-            })
-            .map_err(|error| Error::Engine(format!("no thread for the tick: {error}")))?;
-        Ok(Self { engines, watch })
-    }
-
-    fn add(&self, engine: EngineWeak) {
-        self.engines.lock().push(engine);
-    }
-}
-
-/// Ticks all engines; `last` is those of the time before. False when there will be none
-/// any more: the runtime is gone and no guest is left either.
-fn tick(ticking: &Weak<Mutex<Vec<EngineWeak>>>, last: &mut Vec<EngineWeak>) -> bool {
-    let runtime = ticking.upgrade();
-    if let Some(engines) = &runtime {
-        last.clone_from(&engines.lock());
-    }
-    let mut alive = false;
-    for engine in last.iter().filter_map(EngineWeak::upgrade) {
-        engine.increment_epoch();
-        alive = true;
-    }
-    alive || runtime.is_some()
 }

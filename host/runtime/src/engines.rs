@@ -15,9 +15,10 @@ use wasmtime::component::{Component, Linker};
 
 use crate::cache::Cache;
 use crate::compile::Compilers;
-use crate::engine::{self, Calls, Compiler, Ticker, Turns};
+use crate::engine::{self, Calls, Compiler, Turns};
 use crate::preempt::{self, Preempt};
 use crate::state::{State, link_wasi};
+use crate::tick::{Pulse, Ticker};
 use crate::{Artifact, Code, Error, RuntimeConfig};
 
 /// Bytes of a component from which compiling takes long enough to be hurried.
@@ -217,6 +218,11 @@ impl Engines {
             }),
             ..side.compiled(component, cached)
         }))
+    }
+
+    /// To be told of guests.
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.ticker.pulse)
     }
 
     /// Removes compiled code of a component from the cache.

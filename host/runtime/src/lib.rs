@@ -55,6 +55,7 @@ mod staged;
 mod stamp;
 mod state;
 mod status;
+mod tick;
 mod ticket;
 mod trap;
 mod trial;

@@ -138,6 +138,7 @@ fn build(
             engine: engine.clone(),
             lane,
             home: runtime.home.clone(),
+            pulse: runtime.engines.pulse(),
             preempt,
         },
         Arc::clone(&runtime.budget),

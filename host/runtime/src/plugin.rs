@@ -25,6 +25,7 @@ use crate::peer::Exports;
 use crate::pool::Pool;
 use crate::preempt::{Preempt, Stop};
 use crate::state::State;
+use crate::tick::Pulse;
 use crate::ticket::{Failure, Guard, Ticket};
 use crate::trial::Trial;
 use crate::worker::Http;
@@ -52,6 +53,8 @@ pub(crate) struct Machine {
     pub(crate) lane: Handle,
     /// For what lives beside requests.
     pub(crate) home: Handle,
+    /// To be told when they are given a thread.
+    pub(crate) pulse: Arc<Pulse>,
     /// What stops them, if they do not give way.
     pub(crate) preempt: Option<Preempt>,
 }
@@ -65,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) lane: Handle,
     /// For what lives beside requests, and so not on the threads that happen to bring these.
     pub(crate) home: Handle,
+    /// To be told when its guests are given a thread.
+    pub(crate) pulse: Arc<Pulse>,
     /// What stops its guests, if they do not give way.
     pub(crate) preempt: Option<Preempt>,
     pub(crate) given: Given,
@@ -97,6 +102,7 @@ impl Shared {
             engine,
             lane,
             home,
+            pulse,
             preempt,
         } = machine;
         Self {
@@ -104,6 +110,7 @@ impl Shared {
             budget,
             lane,
             home,
+            pulse,
             preempt,
             given,
             stats,
@@ -121,7 +128,7 @@ impl Shared {
     /// The clock of one request or call. A guest that does not give way is stopped by it,
     /// and when `stop` is set.
     pub(crate) fn clock(&self, deadline: Instant, stop: Option<&Arc<Stop>>) -> Spent<'_> {
-        let spent = Spent::new(&self.stats);
+        let spent = Spent::new(&self.stats, &self.pulse);
         match &self.preempt {
             Some(preempt) => {
                 let cpu = self.spec.limits.cpu;

@@ -214,7 +214,10 @@ pub(crate) fn new_store(plugin: &Arc<Shared>) -> wasmtime::Result<Store<State>> 
     store.set_max_component_handles(limits.handles);
     // Tokio's own yield lets the thread look after its sockets and timers before the
     // guest goes on; a plain one would let guests that compute starve them.
+    let pulse = Arc::clone(&plugin.pulse);
     store.epoch_deadline_callback(move |_| {
+        // It goes on, and with WASI 0.3 nobody else tells.
+        pulse.beat();
         sampled.lock().tick();
         let sampled = Arc::clone(&sampled);
         let give_way = async move {

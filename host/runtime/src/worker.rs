@@ -147,6 +147,7 @@ impl WorkerState for Worker {
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
         store.data_mut().set_context(ticket.context());
         store.set_epoch_deadline(1);
+        self.shared.pulse.beat();
         self.current.begin(ticket);
         // Deadlines are kept by `Expiration`, which also sees guests that spin.
         Box::pin(std::future::pending())

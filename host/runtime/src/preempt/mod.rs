@@ -204,8 +204,8 @@ pub(crate) struct Watch(Mutex<Vec<Arc<Run>>>);
 
 impl Watch {
     /// Interrupts every guest that is to end. One that is in the host just then is
-    /// interrupted the next time.
-    pub(crate) fn look(&self) {
+    /// interrupted the next time. Whether there are any guests.
+    pub(crate) fn look(&self) -> bool {
         let now = Instant::now();
         let mut runs = self.0.lock();
         runs.retain(|run| Arc::strong_count(run) > 1);
@@ -217,5 +217,6 @@ impl Watch {
                 signal::interrupt(turn.thread);
             }
         }
+        !runs.is_empty()
     }
 }

@@ -1,0 +1,177 @@
+//! The tick on which guests give way, or are stopped where they do not.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use wasmtime::EngineWeak;
+
+use crate::Error;
+use crate::preempt::Watch;
+
+/// Ticks without a guest after which the next ones are further apart.
+const LULL: u32 = 50;
+/// How far apart they are then. A guest that went unnoticed would give way after this time.
+const APART: Duration = Duration::from_millis(100);
+
+/// The one thread on whose tick the guests of all engines give way, or are stopped where
+/// they do not. It ends with the last engine.
+#[derive(Clone)]
+pub(crate) struct Ticker {
+    engines: Arc<Mutex<Vec<EngineWeak>>>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+impl Ticker {
+    /// Starts the thread.
+    pub(crate) fn new(every: Duration) -> Result<Self, Error> {
+        let ticker = Self {
+            engines: Arc::default(),
+            watch: Arc::default(),
+            pulse: Arc::default(),
+        };
+        let engines = Arc::downgrade(&ticker.engines);
+        let (watch, pulse) = (Arc::clone(&ticker.watch), Arc::clone(&ticker.pulse));
+        let running = thread::Builder::new()
+            .name("plugin-tick".to_owned())
+            .spawn(move || run(every, &engines, &watch, &pulse))
+            .map_err(|error| Error::Engine(format!("no thread for the tick: {error}")))?;
+        ticker.pulse.ticker.get_or_init(|| running.thread().clone());
+        Ok(ticker)
+    }
+
+    pub(crate) fn add(&self, engine: EngineWeak) {
+        self.engines.lock().push(engine);
+    }
+}
+
+/// Ticks while there is an engine.
+fn run(every: Duration, ticking: &Weak<Mutex<Vec<EngineWeak>>>, watch: &Watch, pulse: &Pulse) {
+    let mut alive = Vec::new();
+    let mut idle = 0;
+    loop {
+        if idle < LULL {
+            thread::sleep(every);
+        } else if pulse.rest() {
+            idle = 0;
+            continue;
+        }
+        let busy = watch.look();
+        if !tick(ticking, &mut alive) {
+            return;
+        }
+        idle = match pulse.take() || busy {
+            true => 0,
+            false => idle.saturating_add(1),
+        };
+    }
+}
+
+/// Ticks all engines; `last` is those of the time before. False when there will be none
+/// any more: the runtime is gone and no guest is left either.
+fn tick(ticking: &Weak<Mutex<Vec<EngineWeak>>>, last: &mut Vec<EngineWeak>) -> bool {
+    let runtime = ticking.upgrade();
+    if let Some(engines) = &runtime {
+        last.clone_from(&engines.lock());
+    }
+    let mut alive = false;
+    for engine in last.iter().filter_map(EngineWeak::upgrade) {
+        engine.increment_epoch();
+        alive = true;
+    }
+    alive || runtime.is_some()
+}
+
+/// Whether there are guests for which to tick.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// A guest was given a thread since the last tick.
+    beat: AtomicBool,
+    /// Ticks are far apart.
+    rests: AtomicBool,
+    ticker: OnceLock<Thread>,
+}
+
+impl Pulse {
+    /// A guest is given a thread. One that keeps it gives way on the next tick, and is
+    /// given it again if it goes on.
+    #[inline]
+    pub(crate) fn beat(&self) {
+        // Most find it said already, and write nothing that others read.
+        if !self.beat.load(Ordering::Relaxed) {
+            self.beat.store(true, Ordering::SeqCst);
+        }
+        if self.rests.load(Ordering::SeqCst)
+            && let Some(ticker) = self.ticker.get()
+        {
+            ticker.unpark();
+        }
+    }
+
+    /// Whether there was a beat since this was asked last.
+    fn take(&self) -> bool {
+        self.beat.swap(false, Ordering::SeqCst)
+    }
+
+    /// Waits for a beat, but no longer than ticks may be apart; whether there was one.
+    fn rest(&self) -> bool {
+        self.rests.store(true, Ordering::SeqCst);
+        // A guest that did not see that yet has said that it is there.
+        if !self.beat.load(Ordering::SeqCst) {
+            thread::park_timeout(APART);
+        }
+        self.rests.store(false, Ordering::SeqCst);
+        self.beat.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_beat_ends_a_rest_whenever_it_comes() {
+        let pulse = Arc::new(Pulse::default());
+        assert!(!pulse.rest(), "nobody is there");
+        pulse.beat();
+        assert!(pulse.rest(), "it came before");
+        assert!(pulse.take());
+        assert!(!pulse.take());
+
+        let _ = pulse.ticker.set(thread::current());
+        let other = Arc::clone(&pulse);
+        let guest = thread::spawn(move || {
+            while !other.rests.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            other.beat();
+        });
+        assert!(pulse.rest(), "it came meanwhile");
+        guest.join().unwrap();
+    }
+
+    #[test]
+    fn guests_that_come_after_a_lull_are_ticked_for_at_once() {
+        let engine = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true));
+        let engine = engine.unwrap();
+        let ticker = Ticker::new(Duration::from_millis(1)).unwrap();
+        ticker.add(engine.weak());
+        let pulse = &ticker.pulse;
+        let lull = || pulse.rests.load(Ordering::SeqCst);
+        let begun = Instant::now();
+        while !lull() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no lull");
+            thread::sleep(Duration::from_millis(1));
+        }
+        pulse.beat();
+        let woken = Instant::now();
+        while lull() {
+            assert!(woken.elapsed() < Duration::from_secs(60), "it rests on");
+        }
+    }
+}
