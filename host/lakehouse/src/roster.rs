@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lakehouse_runtime::{BackoffStatus, PluginStatus, Runtime};
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::config::{Config, NAME_RULE, NATIVE_ROUTES, covers, is_plugin_name};
 use crate::deploy::{Generation, Source, now};
@@ -92,6 +94,10 @@ pub struct Entry {
     /// Whether readiness needs it.
     pub required: bool,
     now: RwLock<Now>,
+    /// Whether that is serving, for those who ask at every request.
+    serves: AtomicBool,
+    /// Told of every change.
+    news: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -128,65 +134,69 @@ pub struct View {
 }
 
 impl Entry {
-    fn new(name: &str, route: Option<String>, required: bool, state: State) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.to_owned(),
-            route,
-            required,
-            now: RwLock::new(Now {
-                state,
-                status: None,
-                since: None,
-                last_attempt: None,
-            }),
-        })
-    }
-
     /// How it is doing.
     pub fn state(&self) -> State {
         self.now.read().state.clone()
     }
 
+    /// Whether it answers requests.
+    pub fn serves(&self) -> bool {
+        self.serves.load(Ordering::Acquire)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Now)) {
+        let mut now = self.now.write();
+        change(&mut now);
+        let serves = now.state == State::Serving;
+        self.serves.store(serves, Ordering::Release);
+        drop(now);
+        self.news.notify_waiters();
+    }
+
     /// A generation serves.
     pub fn serve(&self, status: PluginStatus, generation: &Generation, attempt: Option<Attempt>) {
-        let mut now = self.now.write();
-        now.state = State::Serving;
-        now.status = Some(status);
-        now.since = Some((generation.source, generation.at.clone()));
-        if attempt.is_some() {
-            now.last_attempt = attempt;
-        }
+        self.change(|now| {
+            now.state = State::Serving;
+            now.status = Some(status);
+            now.since = Some((generation.source, generation.at.clone()));
+            if attempt.is_some() {
+                now.last_attempt = attempt;
+            }
+        });
     }
 
     /// An attempt failed, which left this status. What serves goes on.
     pub fn fail(&self, status: Option<&PluginStatus>, attempt: Attempt) {
-        let mut now = self.now.write();
-        if now.state != State::Serving {
-            now.state = State::Failed(attempt.reason.clone().unwrap_or_default());
-            now.status = status.cloned();
-            now.since = None;
-        }
-        now.last_attempt = Some(attempt);
+        self.change(|now| {
+            if now.state != State::Serving {
+                now.state = State::Failed(attempt.reason.clone().unwrap_or_default());
+                now.status = status.cloned();
+                now.since = None;
+            }
+            now.last_attempt = Some(attempt);
+        });
     }
 
     /// A component of it could serve.
     pub fn stage(&self, status: PluginStatus) {
-        let mut now = self.now.write();
-        now.state = State::Serving;
-        now.status = Some(status);
+        self.change(|now| {
+            now.state = State::Serving;
+            now.status = Some(status);
+        });
     }
 
     /// None could, for this reason.
     pub fn withhold(&self, reason: String) {
-        self.now.write().state = State::Failed(reason);
+        self.change(|now| now.state = State::Failed(reason));
     }
 
     /// It serves no more, or not yet, for this reason.
     pub fn withdraw(&self, reason: String) {
-        let mut now = self.now.write();
-        now.state = State::Absent(reason);
-        now.status = None;
-        now.since = None;
+        self.change(|now| {
+            now.state = State::Absent(reason);
+            now.status = None;
+            now.since = None;
+        });
     }
 
     /// Everything that is known of it.
@@ -225,6 +235,8 @@ pub struct Roster {
     owners: BTreeMap<String, String>,
     entries: RwLock<BTreeMap<String, Arc<Entry>>>,
     version: AtomicU64,
+    /// Told of every change.
+    news: Arc<Notify>,
 }
 
 impl Roster {
@@ -246,6 +258,7 @@ impl Roster {
             owners,
             entries: RwLock::default(),
             version: AtomicU64::new(0),
+            news: Arc::default(),
         };
         for name in known {
             let file = roster.config.plugins.dir.join(format!("{name}.wasm"));
@@ -255,7 +268,7 @@ impl Roster {
             match roster.claim(&name) {
                 Ok(_) => {
                     let entry = roster.enter(&name);
-                    entry.now.write().state = State::Loading;
+                    entry.change(|now| now.state = State::Loading);
                 }
                 Err(reason) => roster.refuse(&name, reason),
             }
@@ -304,55 +317,63 @@ impl Roster {
     /// The entry of a plugin, which is loading if it is new and has a route.
     pub fn enter(&self, name: &str) -> Arc<Entry> {
         if let Some(entry) = self.get(name) {
-            let mut now = entry.now.write();
-            if matches!(now.state, State::Absent(_)) {
-                now.state = State::Loading;
-            }
-            drop(now);
+            entry.change(|now| {
+                if matches!(now.state, State::Absent(_)) {
+                    now.state = State::Loading;
+                }
+            });
             if entry.route.is_some() {
                 return entry;
             }
         }
-        let entry = Entry::new(
-            name,
-            self.claim(name).ok(),
-            self.requires(name),
-            State::Loading,
-        );
-        self.put(&entry);
-        entry
+        self.put(name, self.claim(name).ok(), State::Loading)
     }
 
     /// A file that cannot be a plugin, for this reason.
     pub fn refuse(&self, name: &str, reason: String) {
-        self.put(&Entry::new(
-            name,
-            None,
-            self.requires(name),
-            State::Failed(reason),
-        ));
+        self.put(name, None, State::Failed(reason));
     }
 
     /// A plugin is no more. One that is configured or required stays, as absent.
     pub fn leave(&self, name: &str, reason: &str) {
         if self.requires(name) || self.config.plugins.sections.contains_key(name) {
             let state = State::Absent(reason.to_owned());
-            self.put(&Entry::new(
-                name,
-                self.claim(name).ok(),
-                self.requires(name),
-                state,
-            ));
+            self.put(name, self.claim(name).ok(), state);
         } else {
             self.entries.write().remove(name);
-            self.version.fetch_add(1, Ordering::Release);
+            self.changed();
         }
     }
 
-    fn put(&self, entry: &Arc<Entry>) {
-        let name = entry.name.clone();
-        self.entries.write().insert(name, Arc::clone(entry));
+    /// Comes with the next change of any of them, also if it is asked for later.
+    pub fn news(&self) -> Notified<'_> {
+        self.news.notified()
+    }
+
+    fn put(&self, name: &str, route: Option<String>, state: State) -> Arc<Entry> {
+        let entry = Arc::new(Entry {
+            name: name.to_owned(),
+            route,
+            required: self.requires(name),
+            serves: AtomicBool::new(state == State::Serving),
+            now: RwLock::new(Now {
+                state,
+                status: None,
+                since: None,
+                last_attempt: None,
+            }),
+            news: Arc::clone(&self.news),
+        });
+        let mut entries = self.entries.write();
+        entries.insert(name.to_owned(), Arc::clone(&entry));
+        drop(entries);
+        self.changed();
+        entry
+    }
+
+    fn changed(&self) {
         self.version.fetch_add(1, Ordering::Release);
+        self.news.notify_waiters();
     }
 
     fn requires(&self, name: &str) -> bool {

@@ -18,6 +18,7 @@ async fn a_file_is_added_replaced_and_removed() {
     assert!(list.contains("toy.wasm"), "{list}");
 
     drop_in(&folder, "toy", &version('a'));
+    assert_eq!(toy(&server).await, "a", "who asks at once waits for it");
     until_toy(&server, "a").await;
     let first = view(&server, "toy").await;
     assert_eq!(first["generation"], 1);
@@ -44,12 +45,11 @@ async fn a_name_that_nobody_configured_comes_and_goes() {
     let path = "/v1/oats/ok";
     assert_eq!(get(&server, path).await.0, 404);
     drop_in(&folder, "oats", &version('a'));
-    let come = async {
-        while get(&server, path).await.0 != 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(super::SOON, come).await.unwrap();
+    assert_eq!(
+        get(&server, path).await.0,
+        200,
+        "who asks at once waits for it"
+    );
     let (_, metrics) = get(&server, "/metrics").await;
     let counted = "lakehouse_http_requests_total{route=\"oats\",status=\"2xx\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
@@ -63,6 +63,16 @@ async fn a_name_that_nobody_configured_comes_and_goes() {
     tokio::time::timeout(super::SOON, go).await.unwrap();
     let answer = server.get("/v1/plugins/oats").send().await.unwrap();
     expect_status(answer, 404).await;
+}
+
+#[tokio::test]
+async fn who_asks_at_once_hears_why_a_new_file_does_not_serve() {
+    let (builder, folder) = bench("");
+    let server = builder.start().await;
+    drop_in(&folder, "rye", b"no component");
+    let (status, text) = get(&server, "/v1/rye").await;
+    assert_eq!(status, 503, "{text}");
+    assert!(text.contains("plugin `rye` does not serve"), "{text}");
 }
 
 #[tokio::test]

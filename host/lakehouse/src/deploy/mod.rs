@@ -41,6 +41,9 @@ pub use vault::Vault;
 /// with one, and another one that takes its time to start need not hold up the next.
 const REFINING: usize = 2;
 
+/// How long a request waits for its plugin: a file that comes is to serve within a second.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Deploys plugins.
 pub struct Deployer {
     config: Arc<Config>,
@@ -194,6 +197,46 @@ impl Deployer {
     /// Why the plugins folder cannot be read; none if it can.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
+    }
+
+    /// Whether a plugin is being loaded and nothing of it serves meanwhile, or its file is
+    /// new in the folder and was not noticed yet.
+    pub async fn is_to_come(&self, name: &str) -> bool {
+        match self.roster.get(name).map(|entry| entry.state()) {
+            Some(State::Loading) => return true,
+            Some(State::Serving | State::Failed(_)) => return false,
+            Some(State::Absent(_)) => {
+                let lane = self.lanes.find(name);
+                if lane.is_some_and(|lane| lane.noted().file.is_some()) {
+                    // Removed through the API: the file that is there does not count.
+                    return false;
+                }
+            }
+            None if self.roster.claim(name).is_err() => return false,
+            None => {}
+        }
+        tokio::fs::try_exists(self.file(name))
+            .await
+            .unwrap_or(false)
+    }
+
+    /// Waits until a plugin that is to come serves or failed, but not for ever.
+    pub async fn arrival(&self, name: &str) {
+        let arrived = async {
+            loop {
+                // Before the look, for no change to be missed.
+                let news = self.roster.news();
+                match self.roster.get(name).map(|entry| entry.state()) {
+                    Some(State::Failed(_)) => return,
+                    Some(State::Serving) if self.runtime.plugin(name).is_some() => return,
+                    // It is listed a moment before it serves.
+                    Some(State::Serving) => tokio::task::yield_now().await,
+                    Some(State::Loading | State::Absent(_)) | None => news.await,
+                }
+            }
+        };
+        // Whoever asked sees how it is.
+        let _ = tokio::time::timeout(PATIENCE, arrived).await;
     }
 
     /// Takes over a file as it is now. False if somebody is writing to it.

@@ -108,8 +108,13 @@ impl Gateway {
     pub async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
         let started = Instant::now();
         let gateway = &*self.0;
-        let routes = gateway.routes();
-        let found = routes.find(request.uri().path());
+        let path = request.uri().path();
+        let mut routes = gateway.routes();
+        if routes.find(path).is_none_or(Route::is_idle) {
+            // Boxed, since it is rare, and a part of every request's future otherwise.
+            routes = Box::pin(gateway.arrivals(routes, path)).await;
+        }
+        let found = routes.find(path);
         let came = lakehouse_trace::extract(request.headers_mut());
         let mut span = trace::begin(&request, found, came.as_ref());
         let trace = span.trace();
@@ -199,6 +204,25 @@ impl Inner {
                 tracing::error!(%error, "the routes stay as they were");
                 known
             }
+        }
+    }
+
+    /// The routes once the plugin serves that a path belongs to, if it is about to.
+    async fn arrivals(&self, routes: Arc<Routes>, path: &str) -> Arc<Routes> {
+        let name = match routes.find(path).map(|route| &route.target) {
+            Some(Target::Plugin { name, .. }) => name,
+            Some(_) => return routes,
+            None => match routes::by_default(path) {
+                Some(name) => name,
+                None => return routes,
+            },
+        };
+        match &self.host.deployer {
+            Some(deployer) if deployer.is_to_come(name).await => {
+                deployer.arrival(name).await;
+                self.routes()
+            }
+            _ => routes,
         }
     }
 
@@ -317,10 +341,15 @@ impl Inner {
 fn explain(host: &Host, name: &str, error: &CallError) -> Problem {
     let entry = host.roster.get(name);
     match (error, entry.map(|entry| entry.state())) {
-        (CallError::NotFound, Some(State::Loading)) => Problem::unavailable(
-            format!("plugin `{name}` is being loaded"),
-            Duration::from_secs(1),
-        ),
+        // It is listed as serving a moment before it does.
+        (CallError::NotFound, Some(state @ (State::Loading | State::Serving)))
+            if state == State::Loading || host.runtime.plugin(name).is_none() =>
+        {
+            Problem::unavailable(
+                format!("plugin `{name}` is being loaded"),
+                Duration::from_secs(1),
+            )
+        }
         (
             CallError::NotFound | CallError::Unavailable { .. },
             Some(State::Absent(reason) | State::Failed(reason)),

@@ -1,8 +1,10 @@
 //! Which path goes where.
 
+use std::sync::Arc;
+
 use super::metrics::{Metrics, RouteMetrics};
 use crate::config::{Config, ConfigError, Size, covers};
-use crate::roster::Roster;
+use crate::roster::{Entry, Roster};
 
 /// Who answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +30,17 @@ pub struct Route {
     pub metrics: RouteMetrics,
     /// Who answers.
     pub target: Target,
+    /// The plugin, if one answers.
+    entry: Option<Arc<Entry>>,
     /// Largest request body.
     pub max_body: Size,
+}
+
+impl Route {
+    /// Whether it is a plugin's that does not serve.
+    pub fn is_idle(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| !entry.serves())
+    }
 }
 
 /// All routes but those of operation, as they are at one version of the roster.
@@ -53,23 +64,24 @@ impl Routes {
         let mut upstreams = config.upstreams()?;
         let mut routes: Vec<Route> = roster
             .all()
-            .iter()
-            .filter_map(|entry| Some((entry.name.as_str(), entry.route.as_deref()?)))
-            .map(|(name, path)| {
+            .into_iter()
+            .filter_map(|entry| {
+                let (name, path) = (&*entry.name, entry.route.as_deref()?);
                 let section = config.plugins.section(name);
-                let target = match upstreams.remove(name) {
-                    Some(uri) => Target::Upstream(uri),
-                    None => Target::Plugin {
-                        name: name.to_owned(),
-                        strip: stripped(path, section.strip_prefix == Some(true)),
-                    },
-                };
-                Route {
+                let upstream = upstreams.remove(name);
+                Some(Route {
                     path: path.to_owned(),
                     metrics: metrics.route(name),
-                    target,
                     max_body: section.max_body(),
-                }
+                    entry: upstream.is_none().then(|| Arc::clone(&entry)),
+                    target: match upstream {
+                        Some(uri) => Target::Upstream(uri),
+                        None => Target::Plugin {
+                            name: name.to_owned(),
+                            strip: stripped(path, section.strip_prefix == Some(true)),
+                        },
+                    },
+                })
             })
             .collect();
         routes.push(Route {
@@ -78,6 +90,7 @@ impl Routes {
             target: upstreams
                 .remove("vectors")
                 .map_or(Target::Vectors, Target::Upstream),
+            entry: None,
             max_body: config.vectors.max_body,
         });
         // The longest route that fits wins.
@@ -94,6 +107,11 @@ impl Routes {
     pub fn find(&self, path: &str) -> Option<&Route> {
         self.routes.iter().find(|route| covers(&route.path, path))
     }
+}
+
+/// The plugin that a path belongs to, if no configuration says otherwise.
+pub fn by_default(path: &str) -> Option<&str> {
+    path.strip_prefix(V1)?.strip_prefix('/')?.split('/').next()
 }
 
 /// How many bytes at the start of a path the plugin does not see.
