@@ -64,11 +64,12 @@ impl<'a> Halt<'a> {
 }
 
 impl Builders {
-    /// Starts so many threads of each kind for graphs that last, and one for links.
-    pub fn start(threads: usize) -> Result<Self> {
+    /// Starts so many threads of each kind for graphs that last, and so many for links
+    /// that wait for idle processors. One is enough for those that do not.
+    pub fn start(lasting: usize, linking: usize) -> Result<Self> {
         Ok(Self {
-            lasting: Pools::start("build", threads)?,
-            linking: Pools::start("link", 1)?,
+            lasting: Pools::start("build", lasting, lasting)?,
+            linking: Pools::start("link", linking, 1)?,
             links: RwLock::default(),
         })
     }
@@ -100,8 +101,8 @@ impl Builders {
 }
 
 impl Pools {
-    fn start(name: &'static str, threads: usize) -> Result<Self> {
-        let pool = |kind: &'static str, begin: fn()| {
+    fn start(name: &'static str, patient: usize, urgent: usize) -> Result<Self> {
+        let pool = |kind: &'static str, threads: usize, begin: fn()| {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .thread_name(move |i| format!("vec-{name}-{kind}-{i}"))
@@ -110,8 +111,8 @@ impl Pools {
                 .map_err(|e| Error::internal(format!("starting threads: {e}")))
         };
         Ok(Self {
-            patient: pool("idle", wait_for_idle)?,
-            urgent: pool("now", step_back)?,
+            patient: pool("idle", patient, wait_for_idle)?,
+            urgent: pool("now", urgent, step_back)?,
         })
     }
 

@@ -37,7 +37,8 @@ pub struct Config {
     /// Rows in the log alone at which they are sealed into a segment with a
     /// graph. By default as many as make up about a million components.
     pub seal_rows: Option<usize>,
-    /// Threads that build graphs. By default all processors but one.
+    /// Threads that build graphs. By default as many as processors but one, and one more
+    /// for links of the newest rows.
     pub build_threads: Option<usize>,
     /// What an acknowledged write survives.
     pub durability: Durability,
@@ -91,14 +92,15 @@ impl Service {
         fs::create_dir_all(dir).map_err(|e| Error::io(&e, "making", dir))?;
         let lock = lock(&dir.join(".lock"))?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = config.build_threads.unwrap_or(processors - 1).max(1);
+        let lasting = config.build_threads.unwrap_or(processors - 1).max(1);
+        let links = config.build_threads.unwrap_or(processors).max(1);
         let (worker, working) = Worker::start("work", Index::work)?;
         let (linker, linking) = Worker::start("linker", |index, _| index.link())?;
         let service = Self {
             folder: dir.to_owned(),
             indexes: RwLock::default(),
             next_folder: Mutex::new(0),
-            builders: Arc::new(Builders::start(threads)?),
+            builders: Arc::new(Builders::start(lasting, links)?),
             worker,
             linker,
             threads: vec![working, linking],
