@@ -8,8 +8,9 @@ the latency and 8 for the rate), 500 a request in Arrow and in JSON, and one a r
 while 10,000 vectors a second are being added. The library searches the same on all
 processors. Recall is against exact search. All that in several rounds, each with a server
 of its own, whose medians count: what the machine gives is not the same from one minute to
-the next, so the library is measured in each, too. wrk counts the requests too that it could not send while it
-waited for an answer: what is over its 99th percentile is one hundredth of the time.
+the next, so the library is measured in each, too. wrk counts the requests too that it could
+not send while it waited for an answer: what is over its 99th percentile is one hundredth of
+the time.
 The bars: a median of less than 1 ms; at least half the library's queries/s; 50,000
 vectors/s added and searchable at once; a 99th percentile that at most doubles while
 vectors are added, and recall that stays.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lakehouse_tests::{drop_in, expect_json, expect_status};
 
 use super::guest::{padded, version};
-use super::{bench, get, toy, until_refused, until_toy, view};
+use super::{bench, first, get, toy, until_refused, until_toy, view};
 
 #[tokio::test]
 async fn a_file_is_added_replaced_and_removed() {
@@ -18,7 +18,8 @@ async fn a_file_is_added_replaced_and_removed() {
     assert!(list.contains("toy.wasm"), "{list}");
 
     drop_in(&folder, "toy", &version('a'));
-    assert_eq!(toy(&server).await, "a", "who asks at once waits for it");
+    let answer = first(&server, "/v1/toy/ok").await;
+    assert_eq!(answer, (200, "a".to_owned()), "who asks at once waits");
     until_toy(&server, "a").await;
     let first = view(&server, "toy").await;
     assert_eq!(first["generation"], 1);
@@ -45,11 +46,8 @@ async fn a_name_that_nobody_configured_comes_and_goes() {
     let path = "/v1/oats/ok";
     assert_eq!(get(&server, path).await.0, 404);
     drop_in(&folder, "oats", &version('a'));
-    assert_eq!(
-        get(&server, path).await.0,
-        200,
-        "who asks at once waits for it"
-    );
+    let (status, text) = first(&server, path).await;
+    assert_eq!(status, 200, "who asks at once waits: {text}");
     let (_, metrics) = get(&server, "/metrics").await;
     let counted = "lakehouse_http_requests_total{route=\"oats\",status=\"2xx\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
@@ -70,7 +68,7 @@ async fn who_asks_at_once_hears_why_a_new_file_does_not_serve() {
     let (builder, folder) = bench("");
     let server = builder.start().await;
     drop_in(&folder, "rye", b"no component");
-    let (status, text) = get(&server, "/v1/rye").await;
+    let (status, text) = first(&server, "/v1/rye").await;
     assert_eq!(status, 503, "{text}");
     assert!(text.contains("plugin `rye` does not serve"), "{text}");
 }
