@@ -18,6 +18,7 @@ use crate::index::{self, Index, View};
 use crate::log::Log;
 use crate::record::{self, Put, Write};
 use crate::rows::{IdHash, Rows};
+use crate::seal::REST;
 use crate::segment::Segment;
 use crate::types::{Added, Durability, Item};
 use crate::validate;
@@ -210,6 +211,10 @@ impl Index {
             count,
             ..*view
         });
+        if self.searched_within(REST) {
+            // Where nobody searches it would be for nothing.
+            self.view().tail().for_each(|it| it.sketch_if_worth());
+        }
         if self.wants_sealing(writer) {
             self.request_work();
             if self.is_far_behind() {

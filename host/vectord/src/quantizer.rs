@@ -8,7 +8,7 @@
 use crate::kernel::CODES;
 
 /// Largest code; the smallest is its negative.
-const TOP: f32 = 127.0;
+pub(crate) const TOP: f32 = 127.0;
 /// Rows looked at to find the steps.
 const SAMPLE: usize = 1024;
 /// One row in this many at each end is not covered for sure.
@@ -106,6 +106,18 @@ impl Quantizer {
             quantizer.step.push(reach / TOP);
         }
         quantizer
+    }
+
+    /// Whose steps reach from the least to the most of each component, so that no vector in
+    /// between is off by more than half a step anywhere.
+    pub fn between(least: &[f32], most: &[f32]) -> Self {
+        let ends = || least.iter().zip(most);
+        Self {
+            centre: ends().map(|(low, high)| low / 2.0 + high / 2.0).collect(),
+            step: ends()
+                .map(|(low, high)| (high / 2.0 - low / 2.0) / TOP)
+                .collect(),
+        }
     }
 
     pub fn dimension(&self) -> usize {

@@ -38,7 +38,7 @@ const TAKE_IN: usize = 4;
 /// for this many of its rows.
 const REST_SHARE: usize = 50;
 /// How long no write must have come for an index to be at rest.
-const REST: Duration = Duration::from_secs(1);
+pub(crate) const REST: Duration = Duration::from_secs(1);
 /// A segment is rewritten when one row in this many is dead.
 const DEAD_SHARE: usize = 4;
 /// Rows in the log alone, in times of what is sealed otherwise, from which on they are

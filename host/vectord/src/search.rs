@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::field::{Field, OnField};
@@ -10,6 +10,7 @@ use crate::filter::Filter;
 use crate::graph::Graph;
 use crate::kernel;
 use crate::matching::Matching;
+use crate::nearest::{Candidate, Nearest};
 use crate::segment::{Sealed, Segment, Short};
 use crate::types::Distance;
 use crate::walk::Scratch;
@@ -52,28 +53,6 @@ impl<'a> Probe<'a> {
             Distance::L2 | Distance::Dot => vector.into(),
         };
         Self { vector, k, seq }
-    }
-}
-
-/// A row and how near it is; greater is farther, ties broken by row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Candidate {
-    score: f32,
-    row: u32,
-}
-
-impl Eq for Candidate {}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let score = self.score.total_cmp(&other.score);
-        score.then(self.row.cmp(&other.row))
     }
 }
 
@@ -218,11 +197,19 @@ impl Segment {
         })
     }
 
-    /// Searches by looking at every row.
+    /// Searches by looking at every row, or at its sketch.
     fn scan(&self, probe: &Probe<'_>) -> Vec<usize> {
-        let live = self.live(probe.seq);
-        let mut nearest = Nearest::new(probe.k + SLACK);
-        self.score(probe, live, CHUNK, |candidate| nearest.offer(candidate));
+        let wanted = probe.k + SLACK;
+        let mut nearest = Nearest::new(wanted);
+        let offer = |candidate| nearest.offer(candidate);
+        match self.sketches.get() {
+            Some(sketches) => {
+                let live = |row: usize| self.live_at(row, probe.seq);
+                let rows = sketches.candidates(&probe.vector, wanted, live);
+                self.score(probe, rows.into_iter(), SCATTERED, offer);
+            }
+            None => self.score(probe, self.live(probe.seq), CHUNK, offer),
+        }
         nearest.rows()
     }
 
@@ -336,35 +323,5 @@ impl<A: Fn(u32) -> bool> OnField for WalkTo<'_, A> {
             self.accept,
             self.scratch,
         )
-    }
-}
-
-/// The nearest of the candidates offered.
-struct Nearest {
-    heap: BinaryHeap<Candidate>,
-    most: usize,
-}
-
-impl Nearest {
-    fn new(most: usize) -> Self {
-        Self {
-            heap: BinaryHeap::with_capacity(most),
-            most,
-        }
-    }
-
-    fn offer(&mut self, candidate: Candidate) {
-        if self.heap.len() < self.most {
-            self.heap.push(candidate);
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && candidate < *worst
-        {
-            *worst = candidate;
-        }
-    }
-
-    fn rows(self) -> Vec<usize> {
-        let rows = self.heap.into_iter();
-        rows.map(|candidate| candidate.row as usize).collect()
     }
 }

@@ -16,6 +16,7 @@ use crate::graph::Graph;
 use crate::halves::Halves;
 use crate::quantizer::Quantizer;
 use crate::rows::{IdHash, Rows};
+use crate::sketch::Sketches;
 use crate::types::Distance;
 use crate::validate::Space;
 
@@ -23,6 +24,8 @@ use crate::validate::Space;
 pub(crate) const ALIVE: u64 = u64::MAX;
 /// Rows from which it pays to gather what the metadata of rows in memory say.
 const GATHERED: usize = 1024;
+/// Rows from which it pays to draw sketches of those that are looked at one by one.
+const SKETCHED: usize = 256;
 
 /// A run of rows, with a graph if it was worth one.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct Segment {
     pub stale: bool,
     /// What its metadata say: from its file, or gathered when a filter asks.
     pub attributes: OnceLock<Attributes>,
+    /// Sketches of its rows, if it has no graph and they are looked at one by one.
+    pub sketches: OnceLock<Sketches>,
     /// Bytes of memory that its rows hold.
     memory: usize,
     died: Vec<AtomicU64>,
@@ -119,6 +124,7 @@ impl Segment {
             file_bytes: None,
             stale: false,
             attributes: OnceLock::new(),
+            sketches: OnceLock::new(),
             died,
             dead: AtomicUsize::new(0),
         }
@@ -146,7 +152,9 @@ impl Segment {
 
     /// Bytes of memory that it holds, less what is mapped.
     pub fn memory(&self) -> usize {
-        self.memory + self.attributes.get().map_or(0, Attributes::memory)
+        let attributes = self.attributes.get().map_or(0, Attributes::memory);
+        let sketches = self.sketches.get().map_or(0, Sketches::memory);
+        self.memory + attributes + sketches
     }
 
     pub fn vector(&self, row: usize) -> &[f32] {
@@ -223,6 +231,14 @@ impl Segment {
             }
         }
         joined
+    }
+
+    /// Draws sketches of its rows, if it has no graph, and enough rows for that to pay.
+    pub fn sketch_if_worth(&self) {
+        if self.sealed.is_none() && self.len() >= SKETCHED {
+            self.sketches
+                .get_or_init(|| Sketches::draw(self.space, &self.rows));
+        }
     }
 
     /// What the metadata say, unless there are too few rows for that to pay.
