@@ -1,5 +1,6 @@
 //! The threads that build graphs.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,6 +14,13 @@ use crate::error::{Error, Result};
 const NICE: i32 = 10;
 /// How long is waited before it is looked again whether to go on.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Small steps after which it is time to give way: some ten microseconds.
+const STEPS: usize = 64;
+
+thread_local! {
+    /// Whether the thread has the processor where no other wants it.
+    static IS_PATIENT: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The threads of one service.
 #[derive(Debug)]
@@ -41,45 +49,26 @@ pub(crate) struct Halt<'a> {
     end: &'a AtomicBool,
     /// What goes first while it is locked.
     first: Option<&'a RwLock<()>>,
-    patient: bool,
 }
 
 impl<'a> Halt<'a> {
     /// Ends it once that is set.
-    #[cfg(test)]
     pub fn at(end: &'a AtomicBool) -> Self {
-        Self {
-            end,
-            first: None,
-            patient: false,
-        }
+        Self { end, first: None }
     }
 
     pub fn has_ended(&self) -> bool {
         self.end.load(Ordering::Relaxed)
     }
 
-    /// Whether to go on; waits for what goes first. To be asked often, since whoever waits
-    /// for the processor gets it then.
+    /// Whether to go on; waits for what goes first, and gives way.
     pub fn goes_on(&self) -> bool {
         let waits = || self.first.is_some_and(RwLock::is_locked);
         while waits() && !self.has_ended() {
             std::thread::sleep(PAUSE);
         }
-        self.give_way();
+        give_way();
         !self.has_ended()
-    }
-
-    /// Lets whoever waits for the processor go first, if the build is patient.
-    ///
-    /// Linux owes a thread that waits for idle processors a share of a busy one too, 0.3%
-    /// beside one other thread (their weights are 3 and 1024), and pays it by the tick: one
-    /// that is chosen keeps the processor for 4 ms with most systems, whoever else could
-    /// run, unless it lets go by itself.
-    fn give_way(&self) {
-        if self.patient {
-            std::thread::yield_now();
-        }
     }
 }
 
@@ -102,11 +91,8 @@ impl Builders {
         end: &AtomicBool,
         build: impl FnOnce(&Halt<'_>) -> R + Send,
     ) -> R {
-        let halt = Halt {
-            end,
-            first: (!urgent).then_some(&self.links),
-            patient: !urgent,
-        };
+        let first = (!urgent).then_some(&self.links);
+        let halt = Halt { end, first };
         self.lasting.of(urgent).install(|| build(&halt))
     }
 
@@ -119,12 +105,7 @@ impl Builders {
         build: impl FnOnce(&Halt<'_>) -> R + Send,
     ) -> R {
         let _first = self.links.read();
-        let halt = Halt {
-            end,
-            first: None,
-            patient: !urgent,
-        };
-        self.linking.of(urgent).install(|| build(&halt))
+        self.linking.of(urgent).install(|| build(&Halt::at(end)))
     }
 }
 
@@ -149,6 +130,34 @@ impl Pools {
     }
 }
 
+/// Lets whoever waits for the processor go first, if the calling thread is patient. It is to
+/// do so often.
+///
+/// Linux owes a thread that waits for idle processors a share of a busy one too, 0.3% beside
+/// one other thread (their weights are 3 and 1024), and pays it by the tick: one that is
+/// chosen keeps the processor for 4 ms with most systems, whoever else could run, unless it
+/// lets go by itself.
+pub(crate) fn give_way() {
+    if IS_PATIENT.get() {
+        std::thread::yield_now();
+    }
+}
+
+/// Small steps, between which the calling thread gives way now and then.
+pub(crate) fn giving_way<I: IntoIterator>(steps: I) -> impl Iterator<Item = I::Item> {
+    (0..).zip(steps).map(|(number, step): (usize, _)| {
+        give_way_at(number);
+        step
+    })
+}
+
+/// Gives way if it is time to before the step of that number.
+pub(crate) fn give_way_at(step: usize) {
+    if step.is_multiple_of(STEPS) {
+        give_way();
+    }
+}
+
 /// Gives the calling thread less of the processor where others want it too.
 pub(crate) fn step_back() {
     // Without a process id it is the calling thread that is meant.
@@ -167,8 +176,9 @@ fn wait_for_idle() {
     if failed {
         let error = std::io::Error::last_os_error();
         tracing::debug!(%error, "building does not wait for idle processors");
-        step_back();
+        return step_back();
     }
+    IS_PATIENT.set(true);
 }
 
 #[cfg(not(target_os = "linux"))]

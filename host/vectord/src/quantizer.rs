@@ -5,6 +5,7 @@
 //! rows spoil their own codes and nobody else's. Codes only rank; answers are
 //! computed from the vectors.
 
+use crate::builders::give_way;
 use crate::kernel::CODES;
 
 /// Largest code; the smallest is its negative.
@@ -86,6 +87,7 @@ impl Quantizer {
         };
         let mut values = Vec::with_capacity(sampled);
         for component in 0..dimension {
+            give_way();
             values.clear();
             values.extend(sample.iter().map(|vector| vector[component]));
             values.sort_unstable_by(f32::total_cmp);

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::attributes::Attributes;
 use crate::build::Built;
+use crate::builders::giving_way;
 use crate::column::Column;
 use crate::field::{CodeForm, Codes, Floats, OnField, stride};
 use crate::gathered::Gathered;
@@ -134,7 +135,7 @@ impl Segment {
     /// the segment's is.
     pub fn linked(id: u64, rows: &Gathered<'_>, built: Built) -> (Self, Vec<u32>) {
         let mut columns = Rows::with_capacity(rows.space, built.order.len());
-        for row in &built.order {
+        for row in giving_way(&built.order) {
             let (from, place) = rows.source(*row as usize);
             let metadata = from.rows.metadata.shared(place);
             let id = from.rows.shared_id(place);

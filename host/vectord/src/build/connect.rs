@@ -1,5 +1,6 @@
 //! Linking nodes that no walk from the entry reaches.
 
+use crate::builders::give_way_at;
 use crate::field::{Field, OnField};
 use crate::graph::Graph;
 use crate::walk::{NONE, Scratch};
@@ -69,7 +70,10 @@ fn attach(graph: &mut Graph, near: &[u32], node: u32) {
 fn spread(graph: &Graph, start: u32, reached: &mut [bool]) {
     let mut open = vec![start];
     reached[start as usize] = true;
+    let mut step = 0;
     while let Some(node) = open.pop() {
+        give_way_at(step);
+        step += 1;
         for to in graph.base_links(node) {
             if !std::mem::replace(&mut reached[to as usize], true) {
                 open.push(to);

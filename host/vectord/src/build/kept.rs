@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use crate::builders::give_way_at;
 use crate::field::Field;
 use crate::gathered::Gathered;
 use crate::graph::Graph;
@@ -114,6 +115,7 @@ impl<'a> Kept<'a> {
             places
                 .into_par_iter()
                 .for_each_init(Hands::new, |hands, place| {
+                    give_way_at(place as usize);
                     if let Some(node) = self.number(level, place) {
                         self.take_list(level, place, node, growing, hands);
                     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::builders::{give_way_at, giving_way};
 use crate::graph::{Graph, Upper};
 use crate::walk::NONE;
 
@@ -18,6 +19,7 @@ pub(super) fn order(graph: &Graph) -> Vec<u32> {
         }
         open.push_back(start);
         while let Some(node) = open.pop_front() {
+            give_way_at(order.len());
             order.push(node);
             for to in graph.base_links(node) {
                 if !std::mem::replace(&mut seen[to as usize], true) {
@@ -37,7 +39,7 @@ pub(super) fn renumber(graph: &Graph, order: &[u32]) -> Graph {
     }
     let moved = |node: u32| places[node as usize];
     let mut base = Vec::with_capacity(graph.base.len());
-    for node in order {
+    for node in giving_way(order) {
         let end = base.len() + graph.width;
         base.extend(graph.base_links(*node).map(moved));
         base.resize(end, NONE);

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use rayon::prelude::*;
 
+use crate::builders::{give_way, give_way_at};
 use crate::field::{CodeForm, Codes, Field, Floats, OnField, stride};
 use crate::gathered::Gathered;
 use crate::halves::Halves;
@@ -106,7 +107,10 @@ impl<'a> Nodes<'a> {
         codes
             .par_chunks_mut(stride)
             .enumerate()
-            .for_each(|(node, codes)| quantizer.encode(&self.directed(node), codes));
+            .for_each(|(node, codes)| {
+                give_way_at(node);
+                quantizer.encode(&self.directed(node), codes);
+            });
         let bias = match self.distance() {
             Distance::L2 => codes
                 .par_chunks(stride)
@@ -137,6 +141,7 @@ impl<'a> Nodes<'a> {
         let mut found = 0;
         let mut scores = vec![0.0; sampled];
         for query in sample.iter().step_by(sampled.div_ceil(QUERIES)) {
+            give_way();
             let vector = self.vector(*query as usize);
             let exact =
                 |node: &u32| kernel::exact(self.distance(), vector, self.vector(*node as usize));

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
+use crate::builders::giving_way;
 use crate::gathered::Gathered;
 
 /// Which rows are nodes, and which share a node's vector.
@@ -47,7 +48,7 @@ impl Twins {
             first: Vec::with_capacity(rows.len()),
             more: Vec::new(),
         };
-        for row in 0..rows.len() {
+        for row in giving_way(0..rows.len()) {
             let next = twins.first.len() as u32;
             let node = *nodes.entry(Bits(rows.vector(row))).or_insert(next);
             if node == next {
