@@ -33,14 +33,15 @@ pub(crate) struct Sketches {
 
 /// A query among sketches. But for what all have in common, a row's score is
 /// `square - factor * product`, within `spread * error + slack`.
-struct Scored {
-    query: CodeQuery,
+struct SketchQuery {
+    codes: CodeQuery,
     factor: f32,
     spread: f32,
     slack: f32,
 }
 
 impl Sketches {
+    /// Draws them, on the calling thread.
     pub fn draw(space: Space, rows: &Rows) -> Self {
         let (dimension, padded) = (space.dimension, stride(space.dimension));
         let directed = |row: usize, out: &mut Vec<f32>| {
@@ -104,30 +105,32 @@ impl Sketches {
         self.codes.len() + (self.errors.len() + self.squares.len()) * size_of::<f32>()
     }
 
-    fn query(&self, vector: &[f32]) -> Scored {
-        let mut query = CodeQuery::default();
-        // Each of the query's codes is off by half at most, and a row's are 127 at most.
-        let most = TOP * 0.5 * self.quantizer.stride() as f32;
-        match self.distance {
+    fn query(&self, vector: &[f32]) -> SketchQuery {
+        let mut codes = CodeQuery::default();
+        let (times, length) = match self.distance {
             Distance::L2 => {
-                self.quantizer.offset_query(vector, &mut query);
+                self.quantizer.offset_query(vector, &mut codes);
                 let square = kernel::exact(Distance::L2, vector, &self.quantizer.centre);
-                Scored {
-                    factor: 2.0 * query.factor,
-                    spread: 2.0 * square.sqrt() as f32,
-                    slack: 2.0 * query.factor * most,
-                    query,
-                }
+                (2.0, square.sqrt())
             }
             Distance::Cosine | Distance::Dot => {
-                self.quantizer.query(vector, &mut query);
-                Scored {
-                    factor: query.factor,
-                    spread: kernel::norm(vector) as f32,
-                    slack: query.factor * most,
-                    query,
-                }
+                self.quantizer.query(vector, &mut codes);
+                (1.0, kernel::norm(vector))
             }
+        };
+        // Each of the query's codes is off by half at most, and a row's are 127 at most.
+        let most = TOP * 0.5 * self.quantizer.stride() as f32;
+        let factor = times * codes.factor;
+        SketchQuery {
+            // Without codes, of what is too little for them, nothing is known.
+            slack: if factor > 0.0 {
+                factor * most
+            } else {
+                f32::INFINITY
+            },
+            factor,
+            spread: times * length as f32,
+            codes,
         }
     }
 
@@ -139,7 +142,7 @@ impl Sketches {
         wanted: usize,
         live: impl Fn(usize) -> bool,
     ) -> Vec<usize> {
-        let scored = self.query(vector);
+        let query = self.query(vector);
         let level = Level::best();
         // By the farthest that they may be: what may not be as near is none of them.
         let mut farthest = Nearest::new(wanted);
@@ -151,14 +154,14 @@ impl Sketches {
             some.clear();
             some.extend(start..rows.min(start + CHUNK as u32));
             let products = &mut products[..some.len()];
-            level.code_dots(&scored.query.codes, &self.codes, &some, products);
+            level.code_dots(&query.codes.codes, &self.codes, &some, products);
             for (row, product) in some.iter().zip(products) {
                 let place = *row as usize;
-                let part = scored.factor * *product;
+                let part = query.factor * *product;
                 let square = self.squares.get(place).copied().unwrap_or(0.0);
                 let score = square - part;
-                let slack = scored.slack + ROUNDING * square;
-                let off = scored.spread * self.errors[place] + slack;
+                let slack = query.slack + ROUNDING * square;
+                let off = query.spread * self.errors[place] + slack;
                 if score - off > farthest.bound() || !live(place) {
                     continue;
                 }
@@ -199,6 +202,7 @@ mod tests {
     fn vectors() -> impl Strategy<Value = Vec<Vec<f32>>> {
         let scales = vec![
             vec![1.0],
+            vec![1e-18],
             vec![1e-18, 1e-3, 1.0, 300.0, 1e15],
             vec![1.0, 1.0, 1.0, 1000.0],
         ];
@@ -259,6 +263,13 @@ mod tests {
         #[test]
         fn rows_are_told_apart_far_from_zero(vectors in vectors(), far in 1e4_f32..1e7) {
             let moved = |vector: &Vec<f32>| vector.iter().map(|value| value + far).collect();
+            let vectors: Vec<_> = vectors.iter().map(moved).collect();
+            check(Distance::L2, &vectors, 10, |_| true)?;
+        }
+
+        #[test]
+        fn rows_are_told_apart_that_are_too_short_for_codes(vectors in vectors()) {
+            let moved = |vector: &Vec<f32>| vector.iter().map(|value| value * 1e-19).collect();
             let vectors: Vec<_> = vectors.iter().map(moved).collect();
             check(Distance::L2, &vectors, 10, |_| true)?;
         }
