@@ -237,6 +237,13 @@ pub(crate) struct CodeProbe {
     values: Vec<f32>,
 }
 
+impl CodeProbe {
+    /// How much of a score one more of the product of codes is; 0 if the probe has none.
+    pub fn factor(&self) -> f32 {
+        self.factor
+    }
+}
+
 impl<'a> Codes<'a> {
     pub fn new(quantizer: &'a Quantizer, codes: &'a [i8], bias: &'a [f32], form: CodeForm) -> Self {
         Self {

@@ -21,7 +21,7 @@ const SLACK: usize = 4;
 /// Of so many candidates found by codes one at least is ranked exactly.
 const RANKED: usize = 8;
 /// Rows scored at once in a scan.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 /// Rows of matches scored at once: few enough to be asked for ahead.
 const SCATTERED: usize = 64;
 

@@ -79,6 +79,11 @@ pub(crate) struct Coded {
 }
 
 impl Coded {
+    /// Bytes of memory that they hold, less what is mapped.
+    pub fn memory(&self) -> usize {
+        self.codes.memory() + self.bias.memory()
+    }
+
     /// What searches them.
     pub fn field(&self, distance: Distance) -> Codes<'_> {
         let form = match distance {
@@ -93,7 +98,7 @@ impl Sealed {
     /// Bytes of memory that it holds, less what is mapped.
     fn memory(&self) -> usize {
         let short = match &self.short {
-            Some(Short::Codes(coded)) => coded.codes.memory() + coded.bias.memory(),
+            Some(Short::Codes(coded)) => coded.memory(),
             Some(Short::Halves(halves)) => halves.values.memory(),
             None => 0,
         };

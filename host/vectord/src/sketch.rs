@@ -6,16 +6,16 @@
 //! nearest, for a quarter of the memory. The others are scored by their vectors: nothing
 //! that is near is missed.
 
-use crate::field::stride;
+use crate::field::{Field, stride};
 use crate::kernel::{self, Level, Number};
 use crate::nearest::{Candidate, Nearest};
-use crate::quantizer::{CodeQuery, Quantizer, TOP};
+use crate::quantizer::{Quantizer, TOP};
 use crate::rows::Rows;
+use crate::search::CHUNK;
+use crate::segment::Coded;
 use crate::types::Distance;
 use crate::validate::Space;
 
-/// Rows scored at once.
-const CHUNK: usize = 256;
 /// How far rounding in single precision may move what is computed, in parts of it.
 const ROUNDING: f32 = 1e-5;
 
@@ -23,21 +23,10 @@ const ROUNDING: f32 = 1e-5;
 #[derive(Debug)]
 pub(crate) struct Sketches {
     distance: Distance,
-    quantizer: Quantizer,
-    codes: Vec<i8>,
+    /// Its bias is, under L2, that of the rows themselves.
+    coded: Coded,
     /// The distance of each row from what its codes stand for, and what rounding adds.
     errors: Vec<f32>,
-    /// Under L2 the squared distance of each row from the quantizer's centre; else empty.
-    squares: Vec<f32>,
-}
-
-/// A query among sketches. But for what all have in common, a row's score is
-/// `square - factor * product`, within `spread * error + slack`.
-struct SketchQuery {
-    codes: CodeQuery,
-    factor: f32,
-    spread: f32,
-    slack: f32,
 }
 
 impl Sketches {
@@ -93,45 +82,18 @@ impl Sketches {
         }
         Self {
             distance: space.distance,
-            quantizer,
-            codes,
+            coded: Coded {
+                quantizer,
+                codes: codes.into(),
+                bias: squares.into(),
+            },
             errors,
-            squares,
         }
     }
 
     /// Bytes of memory that they hold.
     pub fn memory(&self) -> usize {
-        self.codes.len() + (self.errors.len() + self.squares.len()) * size_of::<f32>()
-    }
-
-    fn query(&self, vector: &[f32]) -> SketchQuery {
-        let mut codes = CodeQuery::default();
-        let (times, length) = match self.distance {
-            Distance::L2 => {
-                self.quantizer.offset_query(vector, &mut codes);
-                let square = kernel::exact(Distance::L2, vector, &self.quantizer.centre);
-                (2.0, square.sqrt())
-            }
-            Distance::Cosine | Distance::Dot => {
-                self.quantizer.query(vector, &mut codes);
-                (1.0, kernel::norm(vector))
-            }
-        };
-        // Each of the query's codes is off by half at most, and a row's are 127 at most.
-        let most = TOP * 0.5 * self.quantizer.stride() as f32;
-        let factor = times * codes.factor;
-        SketchQuery {
-            // Without codes, of what is too little for them, nothing is known.
-            slack: if factor > 0.0 {
-                factor * most
-            } else {
-                f32::INFINITY
-            },
-            factor,
-            spread: times * length as f32,
-            codes,
-        }
+        self.coded.memory() + self.errors.capacity() * size_of::<f32>()
     }
 
     /// Those of the live rows of which one cannot tell that they are not among the `wanted`
@@ -142,34 +104,43 @@ impl Sketches {
         wanted: usize,
         live: impl Fn(usize) -> bool,
     ) -> Vec<usize> {
-        let query = self.query(vector);
-        let level = Level::best();
+        let field = self.coded.field(self.distance);
+        let probe = field.query(vector);
+        // A row's score is that of its codes, within `spread` times its error and `slack`.
+        let centre = &self.coded.quantizer.centre;
+        let spread = match self.distance {
+            Distance::L2 => 2.0 * kernel::exact(Distance::L2, vector, centre).sqrt(),
+            Distance::Cosine | Distance::Dot => kernel::norm(vector),
+        } as f32;
+        let slack = match probe.factor() {
+            // Of a query too short for codes nothing is known.
+            0.0 => f32::INFINITY,
+            // Each of its codes is off by half at most, and a row's are 127 at most.
+            factor => factor * TOP * 0.5 * centre.len() as f32,
+        };
         // By the farthest that they may be: what may not be as near is none of them.
         let mut farthest = Nearest::new(wanted);
         let mut maybe: Vec<(f32, u32)> = Vec::new();
         let mut some = Vec::with_capacity(CHUNK);
-        let mut products = [0.0; CHUNK];
+        let mut scores = [0.0; CHUNK];
         let rows = self.errors.len() as u32;
         for start in (0..rows).step_by(CHUNK) {
             some.clear();
             some.extend(start..rows.min(start + CHUNK as u32));
-            let products = &mut products[..some.len()];
-            level.code_dots(&query.codes.codes, &self.codes, &some, products);
-            for (row, product) in some.iter().zip(products) {
+            let scores = &mut scores[..some.len()];
+            field.scores(&probe, &some, scores);
+            for (row, score) in some.iter().zip(scores) {
                 let place = *row as usize;
-                let part = query.factor * *product;
-                let square = self.squares.get(place).copied().unwrap_or(0.0);
-                let score = square - part;
-                let slack = query.slack + ROUNDING * square;
-                let off = query.spread * self.errors[place] + slack;
-                if score - off > farthest.bound() || !live(place) {
+                let square = self.coded.bias.get(place).copied().unwrap_or(0.0);
+                let off = spread * self.errors[place] + slack + ROUNDING * square;
+                if *score - off > farthest.bound() || !live(place) {
                     continue;
                 }
                 farthest.offer(Candidate {
-                    score: score + off,
+                    score: *score + off,
                     row: *row,
                 });
-                maybe.push((score - off, *row));
+                maybe.push((*score - off, *row));
             }
         }
         let bound = farthest.bound();
