@@ -13,7 +13,8 @@ use crate::{CallError, Clock, Limits};
 #[derive(Debug)]
 pub(crate) struct Admission {
     places: Semaphore,
-    taken: AtomicUsize,
+    /// Places there are.
+    all: usize,
     waiting: AtomicUsize,
     queue: usize,
     wait: Duration,
@@ -31,9 +32,10 @@ impl Drop for Waiting<'_> {
 
 impl Admission {
     pub(crate) fn new(limits: &Limits) -> Self {
+        let all = limits.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            places: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
-            taken: AtomicUsize::new(0),
+            places: Semaphore::new(all),
+            all,
             waiting: AtomicUsize::new(0),
             queue: limits.queue,
             wait: limits.queue_wait,
@@ -49,7 +51,6 @@ impl Admission {
     pub(crate) async fn admit(&self, deadline: Instant, stats: &Stats) -> Result<(), CallError> {
         if let Ok(place) = self.places.try_acquire() {
             place.forget();
-            self.taken.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
         let saturated = |reason| CallError::Saturated {
@@ -75,7 +76,6 @@ impl Admission {
         match place {
             Ok(Ok(place)) => {
                 place.forget();
-                self.taken.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             Err(_) if deadline <= patience => Err(CallError::Timeout(self.deadline)),
@@ -84,7 +84,6 @@ impl Admission {
     }
 
     pub(crate) fn release(&self) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
         self.places.add_permits(1);
     }
 
@@ -95,6 +94,6 @@ impl Admission {
 
     /// Requests that run or wait.
     pub(crate) fn in_flight(&self) -> usize {
-        self.taken.load(Ordering::Relaxed) + self.waiting.load(Ordering::Relaxed)
+        self.all - self.places.available_permits() + self.waiting()
     }
 }

@@ -3,6 +3,7 @@
 
 use rayon::ThreadPool;
 
+use crate::lane::step_back;
 use crate::{Code, Error};
 
 /// How far below others they stand, as `nice` counts.
@@ -37,12 +38,7 @@ impl Compilers {
 fn threads(name: &'static str, niceness: i32) -> Result<ThreadPool, Error> {
     rayon::ThreadPoolBuilder::new()
         .thread_name(move |at| format!("{name}-{at}"))
-        .start_handler(move |_| {
-            // Without a process id it is the calling thread that steps back.
-            if let Err(error) = rustix::process::setpriority_process(None, niceness) {
-                tracing::debug!(%error, "compiling keeps the priority of requests");
-            }
-        })
+        .start_handler(move |_| step_back(niceness))
         .build()
         .map_err(|error| Error::Engine(format!("no threads to compile with: {error}")))
 }

@@ -23,6 +23,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 use crate::body::{Body, Running};
 use crate::clock::{Clock, bounded};
 use crate::lane::Mobile;
+use crate::metrics::Busy;
 use crate::plugin::Shared;
 use crate::preempt::Stop;
 use crate::shelf::{Shelf, Warm};
@@ -61,10 +62,7 @@ impl Direct {
 
     /// Makes the instances that are missing of those that are to be there always.
     pub(crate) async fn fill(&self) -> wasmtime::Result<()> {
-        while self.shelf.missing() > 0 {
-            self.shelf.keep(self.shared.ahead(self.make()).await?);
-        }
-        Ok(())
+        self.shelf.fill(|| self.make()).await
     }
 
     /// Answers a request. Dropping the future or the answer's body stops the guest.
@@ -79,10 +77,10 @@ impl Direct {
             ..Word::default()
         });
         let serving = Arc::clone(self).serve(Arc::clone(&ticket), request, Arc::clone(&word));
-        let (serving, lane) = (Box::pin(serving), self.shared.lane.clone());
+        let (serving, request) = (Box::pin(serving), Arc::clone(&ticket));
         let mut guest = match &word.stop {
-            Some(stop) => Mobile::alone(serving, Arc::clone(stop), lane),
-            None => Mobile::new(serving, Arc::clone(&word.heavy), lane),
+            Some(stop) => Mobile::alone(serving, Arc::clone(stop), request),
+            None => Mobile::new(serving, Arc::clone(&word.heavy), request),
         };
         let (answer, running) = poll_fn(|cx| {
             let ended = Pin::new(&mut guest).poll(cx);
@@ -167,7 +165,7 @@ impl Direct {
         };
         // However this ends, the instance may be gone then.
         let _refill = Refill(&self);
-        let _busy = shared.stats.busy();
+        let _busy = Busy::new(&*shared.stats);
         warm.begin(ticket.context());
         let ended = {
             let answered = pin!(answer(&mut warm, request, word));

@@ -60,6 +60,23 @@ impl Side {
             .any(|name| name.starts_with("wasi:") && name.contains("@0.3."))
     }
 
+    /// Code of a component that is kept: what is there, or else made now. And whether it
+    /// was there.
+    fn code(
+        &self,
+        compilers: &Compilers,
+        artifact: &Artifact,
+        code: Code,
+    ) -> wasmtime::Result<(Component, bool)> {
+        let digest = artifact.digest();
+        if let Some(component) = self.cache.find(digest) {
+            return Ok((component, true));
+        }
+        let bytes = artifact.bytes()?;
+        let made = compilers.run(code, || self.engine.precompile_component(&bytes))?;
+        Ok((self.cache.keep(digest, &made)?, false))
+    }
+
     fn compiled(self: &Arc<Self>, component: Component, cached: bool) -> Compiled {
         Compiled {
             component,
@@ -147,22 +164,16 @@ impl Engines {
                 return Ok(other.compiled(component, true));
             }
         }
-        let bytes = &artifact.bytes()?;
         // Its types come first and are checked first: one that needs the other engine
         // fails before any of its code is compiled.
-        if let Ok(made) = compilers.run(code, || side.engine.precompile_component(bytes)) {
-            let component = side.cache.keep(digest, &made)?;
-            if !side.lacks(&component) {
-                return Ok(side.compiled(component, false));
-            }
+        if let Ok((component, cached)) = side.code(compilers, artifact, code)
+            && !side.lacks(&component)
+        {
+            return Ok(side.compiled(component, cached));
         }
         let side = self.side_by_side()?;
-        if let Some(component) = side.cache.find(digest) {
-            return Ok(side.compiled(component, true));
-        }
-        let made = compilers.run(code, || side.engine.precompile_component(bytes))?;
-        let component = side.cache.keep(digest, &made)?;
-        Ok(side.compiled(component, false))
+        let (component, cached) = side.code(compilers, artifact, code)?;
+        Ok(side.compiled(component, cached))
     }
 
     /// The same in haste and not to be kept; none if this component or machine is not for
@@ -198,15 +209,9 @@ impl Engines {
             return Ok(None);
         }
         let side = self.set_up(&self.unchecked, Calls::InTurn, Turns::Long, Compiler::Best)?;
-        let digest = artifact.digest();
-        let (component, cached) = if let Some(component) = side.cache.find(digest) {
-            (component, true)
-        } else {
-            let bytes = artifact.bytes()?;
-            let made = compilers.run(code, || side.engine.precompile_component(&bytes));
-            // What is wrong with it is told by the engine that it is tried on next.
-            let Ok(made) = made else { return Ok(None) };
-            (side.cache.keep(digest, &made)?, false)
+        // What is wrong with it is told by the engine that it is tried on next.
+        let Ok((component, cached)) = side.code(compilers, artifact, code) else {
+            return Ok(None);
         };
         if side.lacks(&component) {
             return Ok(None);

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::body::Guest;
 use crate::preempt::Stop;
+use crate::ticket::Ticket;
 use crate::{CallError, Error};
 
 /// How long a guest computes before it moves.
@@ -30,11 +31,7 @@ impl Lane {
     pub(crate) fn new() -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread()
             .thread_name("plugin-heavy")
-            .on_thread_start(|| {
-                if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-                    tracing::debug!(%error, "guests that compute keep their priority");
-                }
-            })
+            .on_thread_start(|| step_back(NICE))
             .enable_all()
             .build()
             .map_err(|error| Error::Engine(format!("no threads for guests: {error}")))?;
@@ -55,11 +52,32 @@ impl Drop for Lane {
     }
 }
 
+/// Puts the calling thread so far below others, as `nice` counts.
+pub(crate) fn step_back(niceness: i32) {
+    // Without a process id it is the calling thread that is meant.
+    if let Err(error) = rustix::process::setpriority_process(None, niceness) {
+        tracing::debug!(%error, "work that can wait keeps the priority of requests");
+    }
+}
+
+/// Runs work that need not give way on a thread of its own.
+pub(crate) fn alone<T>(
+    lane: &Handle,
+    work: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T>
+where
+    T: Send + 'static,
+{
+    let threads = lane.clone();
+    lane.spawn_blocking(move || threads.block_on(work))
+}
+
 /// A guest that moves to the lane once `heavy` is set, or is there from the start.
 pub(crate) struct Mobile {
     place: Place,
     heavy: Arc<AtomicBool>,
-    lane: Handle,
+    /// Its request, whose plugin knows the lane.
+    ticket: Arc<Ticket>,
 }
 
 type Ended = Result<(), CallError>;
@@ -74,26 +92,25 @@ enum Place {
 }
 
 impl Mobile {
-    pub(crate) fn new(guest: Guest<Ended>, heavy: Arc<AtomicBool>, lane: Handle) -> Self {
+    pub(crate) fn new(guest: Guest<Ended>, heavy: Arc<AtomicBool>, ticket: Arc<Ticket>) -> Self {
         Self {
             place: Place::Here(guest),
             heavy,
-            lane,
+            ticket,
         }
     }
 
     /// One that begins on a thread of its own and ends early if `stop` is set.
-    pub(crate) fn alone(guest: Guest<Ended>, stop: Arc<Stop>, lane: Handle) -> Self {
+    pub(crate) fn alone(guest: Guest<Ended>, stop: Arc<Stop>, ticket: Arc<Ticket>) -> Self {
         let guest = lakehouse_trace::scope(lakehouse_trace::current(), guest);
-        let (stopping, threads) = (Arc::clone(&stop), lane.clone());
-        let ended = lane.spawn_blocking(move || {
-            // Nobody is there any more to be told of one that was stopped.
-            threads.block_on(stopping.or(guest)).unwrap_or(Ok(()))
-        });
+        let stopping = Arc::clone(&stop);
+        // Nobody is there any more to be told of one that was stopped.
+        let guest = async move { stopping.or(guest).await.unwrap_or(Ok(())) };
+        let ended = alone(&ticket.plugin.lane, guest);
         Self {
             place: Place::Alone(ended, stop),
             heavy: Arc::default(),
-            lane,
+            ticket,
         }
     }
 
@@ -115,7 +132,7 @@ impl Future for Mobile {
             }
             if let Place::Here(guest) = std::mem::replace(&mut this.place, Place::Nowhere) {
                 let guest = lakehouse_trace::scope(lakehouse_trace::current(), guest);
-                this.place = Place::There(this.lane.spawn(guest));
+                this.place = Place::There(this.ticket.plugin.lane.spawn(guest));
             }
         }
         match &mut this.place {

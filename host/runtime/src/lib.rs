@@ -22,6 +22,7 @@
 //! - A plugin that does nothing but trap is left alone for longer and longer.
 
 mod admission;
+mod answers;
 mod artifact;
 mod backoff;
 mod body;
@@ -63,6 +64,7 @@ mod variable;
 mod version;
 mod worker;
 
+pub use answers::{AnswerMetrics, Answers, LATENCY_BUCKETS, STATUS_CLASSES};
 pub use artifact::{Artifact, Digests};
 pub use backoff::BackoffStatus;
 pub use body::{Body, BodyError};
@@ -72,7 +74,7 @@ pub use clock::Clock;
 pub use error::{CallError, Error, Refusal, Step};
 pub use inspect::{Import, Inspection, Provider};
 pub use lakehouse_trace::Cause;
-pub use metrics::{LATENCY_BUCKETS, PluginMetrics, STATUS_CLASSES};
+pub use metrics::PluginMetrics;
 pub use runtime::Runtime;
 pub use spec::{Code, Limits, PluginSpec, RuntimeConfig};
 pub use staged::{Retired, Staged, Swapped, Watch};

@@ -13,6 +13,7 @@ use wasmtime_wasi_http::{p2, p3};
 use crate::check::{self, Interfaces};
 use crate::clock::{Clock, bounded};
 use crate::engines::{Compiled, Side};
+use crate::lane;
 use crate::metrics::Stats;
 use crate::outbound::Outbound;
 use crate::peer::{self, GRANT, Grant};
@@ -230,8 +231,7 @@ async fn try_out(built: &Built, longest: Duration) -> Result<(), String> {
     match lane {
         Some(lane) => {
             // It does not give way: not to others that are served by this thread either.
-            let threads = lane.clone();
-            let started = lane.spawn_blocking(move || threads.block_on(starts)).await;
+            let started = lane::alone(&lane, starts).await;
             started.unwrap_or_else(|panic| Err(format!("cannot start: {panic}")))
         }
         None => starts.await,

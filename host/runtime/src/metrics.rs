@@ -1,39 +1,15 @@
 //! What is counted of each plugin.
 
-use std::sync::Arc;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Serialize;
+use thread_local::ThreadLocal;
 
+use crate::answers::{AnswerMetrics, Answers, nanoseconds};
 use crate::trap;
-
-/// Upper bounds of the latency histogram, in seconds.
-pub const LATENCY_BUCKETS: [f64; 14] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
-];
-
-/// The same in nanoseconds.
-const BOUNDS: [u64; LATENCY_BUCKETS.len()] = [
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
-    250_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_500_000_000,
-    10_000_000_000,
-    60_000_000_000,
-];
-
-/// Classes of an answer's status, by which requests are counted.
-pub const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What was counted of one plugin since it was first loaded.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -46,9 +22,10 @@ pub struct PluginMetrics {
     pub requests: u64,
     /// Typed calls accepted.
     pub calls: u64,
-    /// HTTP requests by [class](STATUS_CLASSES) of the answer's status. One that the
-    /// plugin failed, or had no place for, is answered in its stead with 5xx.
-    pub answers: [u64; STATUS_CLASSES.len()],
+    /// HTTP requests answered, and the time of each from its arrival to the end of the
+    /// body. One that the plugin failed, or had no place for, is answered in its stead
+    /// with 5xx.
+    pub answers: AnswerMetrics,
     /// Requests and calls that ended in a trap.
     pub traps: u64,
     /// The same by what the trap was about.
@@ -79,20 +56,13 @@ pub struct PluginMetrics {
     pub cpu_seconds: f64,
     /// Whether it is left alone for now, because it kept trapping.
     pub backing_off: bool,
-    /// Seconds of all finished HTTP requests, from arrival to the end of the body.
-    pub latency_sum: f64,
-    /// Finished HTTP requests.
-    pub latency_count: u64,
-    /// Finished HTTP requests at or below each of [`LATENCY_BUCKETS`], cumulative.
-    pub latency_buckets: Vec<u64>,
 }
 
 /// The counters behind [`PluginMetrics`].
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    requests: AtomicU64,
-    calls: AtomicU64,
-    answers: [AtomicU64; STATUS_CLASSES.len()],
+    answers: Answers,
+    usual: ThreadLocal<Usual>,
     traps: [AtomicU64; trap::Kind::ALL.len()],
     timeouts: AtomicU64,
     rejected: AtomicU64,
@@ -100,28 +70,37 @@ pub(crate) struct Stats {
     waits: AtomicU64,
     waited: AtomicU64,
     instances: AtomicU64,
-    busy: AtomicU64,
     memory_peak: AtomicU64,
     instantiations: AtomicU64,
+}
+
+/// What every request and call counts, by one thread: see [`Answers`].
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Usual {
+    requests: AtomicU64,
+    calls: AtomicU64,
+    /// Nanoseconds of processor time.
     computed: AtomicU64,
-    nanoseconds: AtomicU64,
-    buckets: [AtomicU64; LATENCY_BUCKETS.len() + 1],
+    /// Instances that began to work here.
+    begun: AtomicU64,
+    /// Those that ended here, wherever they began.
+    ended: AtomicU64,
 }
 
 impl Stats {
     pub(crate) fn request(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.usual.get_or_default().requests.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn call(&self) {
-        self.calls.fetch_add(1, Relaxed);
+        self.usual.get_or_default().calls.fetch_add(1, Relaxed);
     }
 
     /// Counts an answer; none is one that had to be made in the plugin's stead.
     pub(crate) fn answered(&self, status: Option<StatusCode>) {
-        let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
-        let class = usize::from(status.as_u16() / 100).clamp(1, STATUS_CLASSES.len()) - 1;
-        self.answers[class].fetch_add(1, Relaxed);
+        self.answers
+            .answered(status.unwrap_or(StatusCode::BAD_GATEWAY));
     }
 
     pub(crate) fn trap(&self, kind: trap::Kind) {
@@ -131,12 +110,6 @@ impl Stats {
     pub(crate) fn waited(&self, time: Duration) {
         self.waits.fetch_add(1, Relaxed);
         self.waited.fetch_add(nanoseconds(time), Relaxed);
-    }
-
-    /// An instance works until what this returns is dropped.
-    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
-        self.busy.fetch_add(1, Relaxed);
-        Busy(Arc::clone(self))
     }
 
     /// An instance holds so many bytes now.
@@ -166,14 +139,12 @@ impl Stats {
     }
 
     pub(crate) fn computed(&self, time: Duration) {
-        self.computed.fetch_add(nanoseconds(time), Relaxed);
+        let computed = &self.usual.get_or_default().computed;
+        computed.fetch_add(nanoseconds(time), Relaxed);
     }
 
     pub(crate) fn finished(&self, took: Duration) {
-        let nanoseconds = nanoseconds(took);
-        self.nanoseconds.fetch_add(nanoseconds, Relaxed);
-        let bucket = BOUNDS.partition_point(|bound| *bound < nanoseconds);
-        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.answers.took(took);
     }
 
     /// What was counted, of a plugin with so many requests and calls under way, and so
@@ -185,25 +156,21 @@ impl Stats {
         waiting: u64,
         backing_off: bool,
     ) -> PluginMetrics {
-        let mut count = 0;
-        let mut latency_buckets: Vec<u64> = self
-            .buckets
-            .iter()
-            .map(|bucket| {
-                count += bucket.load(Relaxed);
-                count
-            })
-            .collect();
-        latency_buckets.truncate(LATENCY_BUCKETS.len());
         let trap_kinds = trap::Kind::ALL
             .map(|kind| (kind.word(), self.traps[kind as usize].load(Relaxed)))
             .to_vec();
+        let usual = |of: fn(&Usual) -> &AtomicU64| -> u64 {
+            self.usual.iter().map(|usual| of(usual).load(Relaxed)).sum()
+        };
+        // First, so that what ends meanwhile is taken for busy and not for less than idle.
+        let ended = usual(|usual| &usual.ended);
+        let busy = usual(|usual| &usual.begun).saturating_sub(ended);
         PluginMetrics {
             plugin: plugin.to_owned(),
             generation: 0,
-            requests: self.requests.load(Relaxed),
-            calls: self.calls.load(Relaxed),
-            answers: std::array::from_fn(|class| self.answers[class].load(Relaxed)),
+            requests: usual(|usual| &usual.requests),
+            calls: usual(|usual| &usual.calls),
+            answers: self.answers.read(),
             traps: trap_kinds.iter().map(|(_, count)| count).sum(),
             trap_kinds,
             timeouts: self.timeouts.load(Relaxed),
@@ -212,34 +179,34 @@ impl Stats {
             in_flight,
             waiting,
             waits: self.waits.load(Relaxed),
-            waited: Duration::from_nanos(self.waited.load(Relaxed)).as_secs_f64(),
-            busy: self.busy.load(Relaxed),
+            waited: seconds(self.waited.load(Relaxed)),
+            busy,
             instances: self.instances.load(Relaxed),
             instantiations: self.instantiations.load(Relaxed),
             memory_peak: self.memory_peak.load(Relaxed),
-            cpu_seconds: seconds(&self.computed),
+            cpu_seconds: seconds(usual(|usual| &usual.computed)),
             backing_off,
-            latency_sum: seconds(&self.nanoseconds),
-            latency_count: count,
-            latency_buckets,
         }
     }
 }
 
-/// An instance at work.
+/// An instance at work, until this drops.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Stats>);
+pub(crate) struct Busy<S: Deref<Target = Stats>>(S);
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Relaxed);
+impl<S: Deref<Target = Stats>> Busy<S> {
+    pub(crate) fn new(stats: S) -> Self {
+        stats.usual.get_or_default().begun.fetch_add(1, Relaxed);
+        Self(stats)
     }
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+impl<S: Deref<Target = Stats>> Drop for Busy<S> {
+    fn drop(&mut self) {
+        self.0.usual.get_or_default().ended.fetch_add(1, Relaxed);
+    }
 }
 
-fn seconds(nanoseconds: &AtomicU64) -> f64 {
-    Duration::from_nanos(nanoseconds.load(Relaxed)).as_secs_f64()
+fn seconds(nanoseconds: u64) -> f64 {
+    Duration::from_nanos(nanoseconds).as_secs_f64()
 }

@@ -9,6 +9,7 @@ use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, Trap, WasmBacktrace};
 
 use crate::clock::{Clock, bounded};
+use crate::metrics::Busy;
 use crate::plugin::Shared;
 use crate::shelf::{Shelf, Warm};
 use crate::state::{CallContext, State, new_store};
@@ -41,10 +42,7 @@ impl Pool {
 
     /// Makes the instances that are missing of those that are to be there always.
     pub(crate) async fn fill(&self) -> wasmtime::Result<()> {
-        while self.shelf.missing() > 0 {
-            self.shelf.keep(self.shared.ahead(self.make()).await?);
-        }
-        Ok(())
+        self.shelf.fill(|| self.make()).await
     }
 
     /// Runs `f` with an instance, the one used last or a new one.
@@ -103,7 +101,7 @@ impl Pool {
                 .map_err(|clock| self.timed_out(clock))?
                 .map_err(|error| self.failed(&error, trap::describe(&error)))?,
         };
-        let _busy = shared.stats.busy();
+        let _busy = Busy::new(&*shared.stats);
         warm.begin(context);
         let ended = {
             let called = pin!(f(&mut warm.store, &warm.instance));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use wasmtime::Store;
 use wasmtime::component::Instance;
@@ -40,10 +40,12 @@ pub(crate) struct Inner {
     pub(crate) lane: Lane,
     /// Where this was made: for tasks that outlive what began them.
     pub(crate) home: Handle,
-    plugins: RwLock<BTreeMap<String, Entry>>,
+    /// Replaced as a whole by each change: a request looks without a lock.
+    plugins: ArcSwap<BTreeMap<String, Entry>>,
     closed: AtomicBool,
 }
 
+#[derive(Clone)]
 struct Entry {
     status: PluginStatus,
     stats: Arc<Stats>,
@@ -84,7 +86,7 @@ impl Runtime {
             lane: Lane::new()?,
             home,
             capabilities,
-            plugins: RwLock::default(),
+            plugins: ArcSwap::default(),
             closed: AtomicBool::new(false),
         })))
     }
@@ -117,8 +119,7 @@ impl Runtime {
             stats: Arc::clone(&plugin.shared.stats),
             plugin: Some(plugin),
         };
-        let name = entry.status.name.clone();
-        let replaced = self.0.plugins.write().insert(name, entry);
+        let replaced = self.0.insert(entry);
         Swapped {
             retired: replaced.and_then(Entry::retire),
             watch,
@@ -127,8 +128,12 @@ impl Runtime {
 
     /// Lets a plugin serve no more. Requests under way are finished.
     pub fn remove(&self, name: &str) -> Option<Retired> {
-        let removed = self.0.plugins.write().remove(name);
-        removed.and_then(Entry::retire)
+        let before = self.0.plugins.rcu(|plugins| {
+            let mut plugins = BTreeMap::clone(plugins);
+            plugins.remove(name);
+            plugins
+        });
+        before.get(name).cloned().and_then(Entry::retire)
     }
 
     /// Removes compiled code of a component from the cache. It is compiled anew if it
@@ -167,7 +172,7 @@ impl Runtime {
                         stats,
                         plugin: None,
                     };
-                    self.0.plugins.write().insert(name, entry);
+                    self.0.insert(entry);
                 }
                 status
             }
@@ -176,7 +181,7 @@ impl Runtime {
 
     /// The counters of a plugin, new ones if it is not known, and whether it serves.
     fn known(&self, name: &str) -> (Arc<Stats>, bool) {
-        let plugins = self.0.plugins.read();
+        let plugins = self.0.plugins.load();
         plugins
             .get(name)
             .map(|entry| (Arc::clone(&entry.stats), entry.plugin.is_some()))
@@ -186,14 +191,14 @@ impl Runtime {
     /// All plugins, by name.
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginStatus> {
-        let plugins = self.0.plugins.read();
+        let plugins = self.0.plugins.load();
         plugins.values().map(|entry| entry.status.clone()).collect()
     }
 
     /// One plugin.
     #[must_use]
     pub fn plugin(&self, name: &str) -> Option<PluginStatus> {
-        let plugins = self.0.plugins.read();
+        let plugins = self.0.plugins.load();
         plugins.get(name).map(|entry| entry.status.clone())
     }
 
@@ -201,7 +206,7 @@ impl Runtime {
     /// first by name if there are several.
     #[must_use]
     pub fn exporter(&self, interface: &str) -> Option<String> {
-        let plugins = self.0.plugins.read();
+        let plugins = self.0.plugins.load();
         plugins
             .values()
             .find(|entry| {
@@ -280,7 +285,7 @@ impl Runtime {
     /// Whether, and for how long, a plugin is left alone because it kept trapping.
     #[must_use]
     pub fn backoff(&self, plugin: &str) -> Option<BackoffStatus> {
-        let plugins = self.0.plugins.read();
+        let plugins = self.0.plugins.load();
         let plugin = plugins.get(plugin)?.plugin.as_ref()?;
         plugin.shared.backoff.status()
     }
@@ -288,7 +293,7 @@ impl Runtime {
     /// What was counted, by plugin.
     #[must_use]
     pub fn metrics(&self) -> Vec<PluginMetrics> {
-        let plugins = self.0.plugins.read();
+        let plugins = self.0.plugins.load();
         plugins
             .iter()
             .map(|(name, entry)| {
@@ -316,7 +321,7 @@ impl Runtime {
     pub async fn shutdown(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
         let plugins: Vec<Arc<Plugin>> = {
-            let plugins = self.0.plugins.read();
+            let plugins = self.0.plugins.load();
             plugins
                 .values()
                 .filter_map(|entry| entry.plugin.as_ref().map(Arc::clone))
@@ -338,7 +343,7 @@ impl Runtime {
                 retry_after: Duration::from_secs(5),
             });
         }
-        let plugins = self.0.plugins.read();
+        let plugins = self.0.plugins.load();
         let entry = plugins.get(name).ok_or(CallError::NotFound)?;
         match &entry.plugin {
             Some(plugin) => Ok(Arc::clone(plugin)),
@@ -351,9 +356,20 @@ impl Runtime {
 }
 
 impl Inner {
+    /// Puts an entry in the place of the one of its name, which it returns.
+    fn insert(&self, entry: Entry) -> Option<Entry> {
+        let name = entry.status.name.clone();
+        let before = self.plugins.rcu(|plugins| {
+            let mut plugins = BTreeMap::clone(plugins);
+            plugins.insert(name.clone(), entry.clone());
+            plugins
+        });
+        before.get(&name).cloned()
+    }
+
     /// The first of the plugins that serve, by name, for which there is something.
     pub(crate) fn find<R>(&self, mut look: impl FnMut(&Arc<Plugin>) -> Option<R>) -> Option<R> {
-        let plugins = self.plugins.read();
+        let plugins = self.plugins.load();
         let mut serving = plugins.values().filter_map(|entry| entry.plugin.as_ref());
         serving.find_map(&mut look)
     }

@@ -1,8 +1,9 @@
-//! Instances that wait for work: the one used last is the first to get some, and those
-//! that idle for too long are let go.
+//! Instances that wait for work: the one that a thread used last is the first to get some
+//! of it, and those that idle for too long are let go.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ pub(crate) struct Warm<I> {
     pub(crate) instance: I,
     served: u32,
     since: Instant,
+    /// What it worked on last.
+    thread: ThreadId,
     _alive: Alive,
 }
 
@@ -75,12 +78,20 @@ impl<I: Send + 'static> Shelf<I> {
             instance,
             served: 0,
             since: Instant::now(),
+            thread: thread::current().id(),
             _alive: Alive(Arc::clone(&self.alive)),
         }
     }
 
+    /// The one that this thread used last, which is in its processor's cache, or else the
+    /// one that any did.
     pub(crate) fn take(&self) -> Option<Warm<I>> {
-        self.idle.lock().instances.pop()
+        let here = thread::current().id();
+        let instances = &mut self.idle.lock().instances;
+        match instances.iter().rposition(|warm| warm.thread == here) {
+            Some(at) => Some(instances.remove(at)),
+            None => instances.pop(),
+        }
     }
 
     /// Takes one back that has served once more, unless it is used up.
@@ -95,6 +106,7 @@ impl<I: Send + 'static> Shelf<I> {
     /// Keeps one for the next request, unless there are enough.
     pub(crate) fn keep(self: &Arc<Self>, mut warm: Warm<I>) {
         warm.since = Instant::now();
+        warm.thread = thread::current().id();
         let limits = &self.shared.spec.limits;
         let most = limits.max_pool.max(limits.min_pool);
         let mut idle = self.idle.lock();
@@ -110,8 +122,18 @@ impl<I: Send + 'static> Shelf<I> {
         }
     }
 
-    /// Instances that are missing of those that are to be there always.
-    pub(crate) fn missing(&self) -> usize {
+    /// Makes the instances that are missing of those that are to be there always.
+    pub(crate) async fn fill<F>(self: &Arc<Self>, make: impl Fn() -> F) -> wasmtime::Result<()>
+    where
+        F: Future<Output = wasmtime::Result<Warm<I>>>,
+    {
+        while self.missing() > 0 {
+            self.keep(self.shared.ahead(make()).await?);
+        }
+        Ok(())
+    }
+
+    fn missing(&self) -> usize {
         if self.shared.is_closed() {
             return 0;
         }

@@ -17,7 +17,7 @@ use wasmtime_wasi_http::handler::{
 };
 
 use crate::clock::{Clock, Sampled};
-use crate::metrics::Busy;
+use crate::metrics::{Busy, Stats};
 use crate::plugin::Shared;
 use crate::state::{State, new_store};
 use crate::ticket::{Failure, Ticket};
@@ -51,7 +51,7 @@ impl HandlerState for Http {
             })??;
         let current = Arc::new(Current {
             shared: Arc::clone(shared),
-            ticket: Mutex::default(),
+            work: Mutex::default(),
             sampled: store.data().sampled(),
         });
         Ok(Instance {
@@ -76,25 +76,30 @@ impl HandlerState for Http {
 /// The request that an instance serves now.
 struct Current {
     shared: Arc<Shared>,
-    ticket: Mutex<Option<(Arc<Ticket>, Busy)>>,
+    work: Mutex<Option<Work>>,
     sampled: Arc<Mutex<Sampled>>,
+}
+
+struct Work {
+    ticket: Arc<Ticket>,
+    _busy: Busy<Arc<Stats>>,
 }
 
 impl Current {
     fn get(&self) -> Option<Arc<Ticket>> {
-        let current = self.ticket.lock();
-        current.as_ref().map(|(ticket, _)| Arc::clone(ticket))
+        let work = self.work.lock();
+        work.as_ref().map(|work| Arc::clone(&work.ticket))
     }
 
     fn begin(&self, ticket: Arc<Ticket>) {
         *self.sampled.lock() = Sampled::default();
-        let busy = self.shared.stats.busy();
-        *self.ticket.lock() = Some((ticket, busy));
+        let _busy = Busy::new(Arc::clone(&self.shared.stats));
+        *self.work.lock() = Some(Work { ticket, _busy });
     }
 
     /// The worker is through with its request.
     fn settle(&self) {
-        if let Some((ticket, _)) = self.ticket.lock().take() {
+        if let Some(Work { ticket, .. }) = self.work.lock().take() {
             self.shared.stats.computed(self.sampled.lock().time());
             if ticket.failure().is_none() {
                 self.shared.backoff.succeeded();

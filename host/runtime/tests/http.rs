@@ -227,9 +227,9 @@ async fn many_at_once_are_all_answered() {
     );
     let metrics = host.metrics("behave");
     assert_eq!(metrics.requests, 200);
-    assert_eq!(metrics.latency_count, 200);
+    assert_eq!(metrics.answers.count, 200);
     assert_eq!(metrics.in_flight, 0);
-    assert!(metrics.latency_buckets.is_sorted());
+    assert!(metrics.answers.buckets.is_sorted());
 }
 
 #[tokio::test]

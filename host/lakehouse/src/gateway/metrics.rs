@@ -1,87 +1,59 @@
 //! `/metrics`, in Prometheus' text format.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::time::Duration;
+use std::sync::Arc;
 
-use http::StatusCode;
-use lakehouse_runtime::{LATENCY_BUCKETS, PluginMetrics, Runtime, STATUS_CLASSES};
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
-    TextEncoder,
+use lakehouse_runtime::{
+    AnswerMetrics, Answers, LATENCY_BUCKETS, PluginMetrics, Runtime, STATUS_CLASSES,
 };
+use parking_lot::Mutex;
+use prometheus::{Encoder, Registry, TextEncoder};
 
-/// Counters of the gateway.
+/// The route that requests are counted for which no other answers: those of operation, and
+/// those to paths that nobody serves.
+const OTHER: &str = "other";
+
+/// Counters of the gateway: the answers of each route, and the time of each from a
+/// request's head to the answer's.
 pub struct Metrics {
-    requests: IntCounterVec,
-    seconds: HistogramVec,
+    routes: Mutex<BTreeMap<String, Arc<Answers>>>,
     /// Operation routes and paths that nobody serves.
-    pub other: RouteMetrics,
-}
-
-/// Those of one route, looked up once.
-pub struct RouteMetrics {
-    requests: [IntCounter; STATUS_CLASSES.len()],
-    seconds: Histogram,
+    pub other: Arc<Answers>,
 }
 
 impl Metrics {
-    /// Counters in this registry.
-    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let requests = IntCounterVec::new(
-            Opts::new(
-                "lakehouse_http_requests_total",
-                "Requests answered, by route and class of status.",
-            ),
-            &["route", "status"],
-        )?;
-        let seconds = HistogramVec::new(
-            HistogramOpts::new(
-                "lakehouse_http_request_duration_seconds",
-                "Time from a request's head to its answer's head, by route.",
-            )
-            .buckets(LATENCY_BUCKETS.to_vec()),
-            &["route"],
-        )?;
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(seconds.clone()))?;
-        let other = RouteMetrics::new("other", &requests, &seconds);
-        Ok(Self {
-            requests,
-            seconds,
-            other,
-        })
-    }
-
-    /// The counters of one route.
-    pub fn route(&self, name: &str) -> RouteMetrics {
-        RouteMetrics::new(name, &self.requests, &self.seconds)
-    }
-}
-
-impl RouteMetrics {
-    fn new(name: &str, requests: &IntCounterVec, seconds: &HistogramVec) -> Self {
+    /// Nothing was counted yet.
+    pub fn new() -> Self {
+        let other = Arc::<Answers>::default();
         Self {
-            requests: STATUS_CLASSES.map(|class| requests.with_label_values(&[name, class])),
-            seconds: seconds.with_label_values(&[name]),
+            routes: Mutex::new(BTreeMap::from([(OTHER.to_owned(), Arc::clone(&other))])),
+            other,
         }
     }
 
-    /// Counts an answered request.
-    pub fn count(&self, status: StatusCode, elapsed: Duration) {
-        let class = usize::from(status.as_u16() / 100).clamp(1, STATUS_CLASSES.len()) - 1;
-        self.requests[class].inc();
-        self.seconds.observe(elapsed.as_secs_f64());
+    /// The counters of one route.
+    pub fn route(&self, name: &str) -> Arc<Answers> {
+        let mut routes = self.routes.lock();
+        Arc::clone(routes.entry(name.to_owned()).or_default())
+    }
+
+    fn read(&self) -> Vec<(String, AnswerMetrics)> {
+        let routes = self.routes.lock();
+        let read = |(name, answers): (&String, &Arc<Answers>)| (name.clone(), answers.read());
+        routes.iter().map(read).collect()
     }
 }
 
-/// Everything: the registry, the plugins, the process.
-pub fn render(registry: &Registry, runtime: &Runtime) -> String {
+/// Everything: the registry, the routes, the plugins, the process.
+pub fn render(registry: &Registry, metrics: &Metrics, runtime: &Runtime) -> String {
     let mut text = Vec::new();
     if let Err(error) = TextEncoder::new().encode(&registry.gather(), &mut text) {
         tracing::error!(%error, "cannot encode metrics");
     }
     let mut text = String::from_utf8_lossy(&text).into_owned();
+    routes(&mut text, &metrics.read());
     plugins(&mut text, &runtime.metrics());
     single(
         &mut text,
@@ -219,7 +191,7 @@ const ROWS: [Row; 3] = [
         "counter",
         "HTTP requests answered by a plugin or in its stead, by class of status.",
         "status",
-        |m| STATUS_CLASSES.into_iter().zip(m.answers).collect(),
+        |m| STATUS_CLASSES.into_iter().zip(m.answers.classes).collect(),
     ),
     (
         "lakehouse_plugin_traps_total",
@@ -267,24 +239,61 @@ fn plugins(text: &mut String, plugins: &[PluginMetrics]) {
             }
         }
     }
-    let name = "lakehouse_plugin_request_duration_seconds";
-    let help = "Time from a request's arrival to the end of its answer's body.";
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
-    for metrics in plugins {
-        let plugin = &metrics.plugin;
-        for (bound, count) in LATENCY_BUCKETS.iter().zip(&metrics.latency_buckets) {
+    let all = plugins.iter();
+    histogram(
+        text,
+        "lakehouse_plugin_request_duration_seconds",
+        "Time from a request's arrival to the end of its answer's body.",
+        "plugin",
+        all.map(|metrics| (&*metrics.plugin, &metrics.answers)),
+    );
+}
+
+/// Names of routes need no escaping either.
+fn routes(text: &mut String, routes: &[(String, AnswerMetrics)]) {
+    let name = "lakehouse_http_requests_total";
+    let help = "Requests answered, by route and class of status.";
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+    for (route, answers) in routes {
+        for (class, count) in STATUS_CLASSES.into_iter().zip(answers.classes) {
             let _ = writeln!(
                 text,
-                "{name}_bucket{{plugin=\"{plugin}\",le=\"{bound}\"}} {count}"
+                "{name}{{route=\"{route}\",status=\"{class}\"}} {count}"
             );
         }
-        let (count, sum) = (metrics.latency_count, metrics.latency_sum);
+    }
+    histogram(
+        text,
+        "lakehouse_http_request_duration_seconds",
+        "Time from a request's head to its answer's head, by route.",
+        "route",
+        routes.iter().map(|(route, answers)| (&**route, answers)),
+    );
+}
+
+/// The times of answers, told apart by a label.
+fn histogram<'a>(
+    text: &mut String,
+    name: &str,
+    help: &str,
+    label: &str,
+    all: impl Iterator<Item = (&'a str, &'a AnswerMetrics)>,
+) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
+    for (of, answers) in all {
+        for (bound, count) in LATENCY_BUCKETS.iter().zip(&answers.buckets) {
+            let _ = writeln!(
+                text,
+                "{name}_bucket{{{label}=\"{of}\",le=\"{bound}\"}} {count}"
+            );
+        }
+        let (count, sum) = (answers.count, answers.seconds);
         let _ = writeln!(
             text,
-            "{name}_bucket{{plugin=\"{plugin}\",le=\"+Inf\"}} {count}"
+            "{name}_bucket{{{label}=\"{of}\",le=\"+Inf\"}} {count}"
         );
-        let _ = writeln!(text, "{name}_sum{{plugin=\"{plugin}\"}} {sum}");
-        let _ = writeln!(text, "{name}_count{{plugin=\"{plugin}\"}} {count}");
+        let _ = writeln!(text, "{name}_sum{{{label}=\"{of}\"}} {sum}");
+        let _ = writeln!(text, "{name}_count{{{label}=\"{of}\"}} {count}");
     }
 }
 

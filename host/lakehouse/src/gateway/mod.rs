@@ -25,6 +25,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::{ArcSwap, Guard};
 use futures::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -32,7 +33,6 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lakehouse_runtime::{Body, CallError, Cause};
-use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tower::Service;
@@ -63,7 +63,7 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     host: Arc<Host>,
-    routes: RwLock<Arc<Routes>>,
+    routes: ArcSwap<Routes>,
     proxy: Proxy,
     vectors: axum::Router,
     metrics: Metrics,
@@ -82,8 +82,7 @@ impl Gateway {
     /// If an upstream's URL or the admin token cannot be used.
     pub fn new(host: Arc<Host>, bound: IpAddr, tasks: Handle) -> Result<Self, ConfigError> {
         let access = Access::new(&host.config.admin, bound)?;
-        let metrics = Metrics::new(&host.registry)
-            .map_err(|error| ConfigError::new(format!("metrics: {error}")))?;
+        let metrics = Metrics::new();
         let routes = Routes::new(&host.config, &host.roster, &metrics)?;
         let vectors = crate::vectors::router(&host, Sql::new(Arc::clone(&host)))
             .layer(axum::extract::DefaultBodyLimit::disable());
@@ -94,7 +93,7 @@ impl Gateway {
         Ok(Self(Arc::new(Inner {
             proxy,
             host,
-            routes: RwLock::new(Arc::new(routes)),
+            routes: ArcSwap::from_pointee(routes),
             vectors,
             metrics,
             access,
@@ -175,7 +174,8 @@ impl Inner {
         };
         let elapsed = started.elapsed();
         let metrics = found.map_or(&self.metrics.other, |route| &route.metrics);
-        metrics.count(response.status(), elapsed);
+        metrics.answered(response.status());
+        metrics.took(elapsed);
         if let Some((method, uri)) = access {
             tracing::debug!(
                 target: "lakehouse::access",
@@ -189,16 +189,17 @@ impl Inner {
     }
 
     /// The routes as they are now: made anew when plugins have come or gone.
-    fn routes(&self) -> Arc<Routes> {
-        let known = Arc::clone(&self.routes.read());
+    fn routes(&self) -> Guard<Arc<Routes>> {
+        let known = self.routes.load();
         if known.version() == self.host.roster.version() {
             return known;
         }
         match Routes::new(&self.host.config, &self.host.roster, &self.metrics) {
             Ok(routes) => {
                 let routes = Arc::new(routes);
-                *self.routes.write() = Arc::clone(&routes);
-                routes
+                self.routes.store(Arc::clone(&routes));
+                // Not what is stored by now: that may be older, made by a slower request.
+                Guard::from_inner(routes)
             }
             Err(error) => {
                 tracing::error!(%error, "the routes stay as they were");
@@ -208,7 +209,7 @@ impl Inner {
     }
 
     /// The routes once the plugin serves that a path belongs to, if it is about to.
-    async fn arrivals(&self, routes: Arc<Routes>, path: &str) -> Arc<Routes> {
+    async fn arrivals(&self, routes: Guard<Arc<Routes>>, path: &str) -> Guard<Arc<Routes>> {
         let name = match routes.find(path).map(|route| &route.target) {
             Some(Target::Plugin { name, .. }) => name,
             Some(_) => return routes,

@@ -26,7 +26,11 @@ pub fn find(path: &str) -> Option<Answer> {
         "/healthz" => |_| health(),
         "/readyz" => ready,
         "/metrics" => |gateway| {
-            let text = metrics::render(&gateway.host.registry, &gateway.host.runtime);
+            let text = metrics::render(
+                &gateway.host.registry,
+                &gateway.metrics,
+                &gateway.host.runtime,
+            );
             typed("text/plain; version=0.0.4; charset=utf-8", text)
         },
         "/openapi.json" => |_| typed("application/json", OPENAPI),

@@ -10,10 +10,17 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_LENGTH: usize = 128;
 
-/// Makes ids: a prefix of this process and a number.
+/// Makes ids: a prefix of this process, the number of a connection, and that of a request
+/// on it. Connections so have no counter in common, which their threads would wait for.
 pub struct RequestIds {
     prefix: String,
-    next: AtomicU64,
+    connections: AtomicU64,
+}
+
+/// Those of one connection.
+pub struct ConnectionIds {
+    prefix: String,
+    requests: AtomicU64,
 }
 
 impl RequestIds {
@@ -23,10 +30,21 @@ impl RequestIds {
         prefix.truncate(16);
         Self {
             prefix,
-            next: AtomicU64::new(1),
+            connections: AtomicU64::new(1),
         }
     }
 
+    /// Those of the next connection.
+    pub fn connection(&self) -> ConnectionIds {
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        ConnectionIds {
+            prefix: format!("{}-{number:x}", self.prefix),
+            requests: AtomicU64::new(1),
+        }
+    }
+}
+
+impl ConnectionIds {
     /// The id of a request. It is in the headers afterwards.
     pub fn assign(&self, headers: &mut HeaderMap) -> HeaderValue {
         if let Some(id) = headers.get(&REQUEST_ID)
@@ -34,7 +52,7 @@ impl RequestIds {
         {
             return id.clone();
         }
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{number:x}", self.prefix);
         let id = HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"));
         headers.insert(REQUEST_ID, id.clone());

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::metrics::{Metrics, RouteMetrics};
+use lakehouse_runtime::Answers;
+
+use super::metrics::Metrics;
 use crate::config::{Config, ConfigError, Size, covers};
 use crate::roster::{Entry, Roster};
 
@@ -27,7 +29,7 @@ pub struct Route {
     /// The path; everything below it belongs to the route too.
     pub path: String,
     /// What is counted of it.
-    pub metrics: RouteMetrics,
+    pub metrics: Arc<Answers>,
     /// Who answers.
     pub target: Target,
     /// The plugin, if one answers.

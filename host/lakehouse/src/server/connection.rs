@@ -88,14 +88,17 @@ impl Connections {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
+        // Of its own, so that its requests do not write where those of others do.
+        let front = Arc::new(self.front.clone());
+        let ids = self.ids.connection();
         let activity = Activity::new();
         let service = service_fn(|mut request: Request<Incoming>| {
             let in_flight = activity.begin(request.version() == Version::HTTP_2);
             if let Some(peer) = peer {
                 request.extensions_mut().insert(peer);
             }
-            let id = self.ids.assign(request.headers_mut());
-            let front = self.front.clone();
+            let id = ids.assign(request.headers_mut());
+            let front = Arc::clone(&front);
             async move {
                 let mut response = front.answer(request).await;
                 response.headers_mut().insert(REQUEST_ID, id);

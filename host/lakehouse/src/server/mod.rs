@@ -45,7 +45,8 @@ pub async fn serve(
         match accepted {
             Ok((stream, place)) => {
                 let connections = Arc::clone(&connections);
-                let stop = stop.clone();
+                // Each poll of a connection asks for it, and takes a lock for that.
+                let stop = stop.child_token();
                 threads.serve(async move {
                     match TcpStream::from_std(stream) {
                         Ok(stream) => connections.run(stream, stop).await,
