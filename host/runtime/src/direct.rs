@@ -9,7 +9,6 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -38,8 +37,6 @@ struct Word {
     head: Mutex<Option<Result<http::Response<WasiBody>, ErrorCode>>>,
     /// To be woken for it, if the guest runs elsewhere.
     caller: AtomicWaker,
-    /// It computes for long.
-    heavy: Arc<AtomicBool>,
     /// Set when there is no use for it any more, if it does not give way by itself.
     stop: Option<Arc<Stop>>,
 }
@@ -80,7 +77,7 @@ impl Direct {
         let (serving, request) = (Box::pin(serving), Arc::clone(&ticket));
         let mut guest = match &word.stop {
             Some(stop) => Mobile::alone(serving, Arc::clone(stop), request),
-            None => Mobile::new(serving, Arc::clone(&word.heavy), request),
+            None => Mobile::new(serving, request),
         };
         let (answer, running) = poll_fn(|cx| {
             let ended = Pin::new(&mut guest).poll(cx);
@@ -153,9 +150,8 @@ impl Direct {
     ) -> Result<(), CallError> {
         let shared = &*self.shared;
         let limits = &shared.spec.limits;
-        let heavy = Arc::clone(&word.heavy);
         let spent = shared.clock(ticket.deadline, word.stop.as_ref());
-        let mut spent = spent.telling(&heavy);
+        let mut spent = spent.telling(&ticket.heavy);
         let mut warm = match self.shelf.take() {
             Some(warm) => warm,
             None => bounded(limits, ticket.deadline, &mut spent, pin!(self.make()))

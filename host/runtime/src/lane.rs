@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -72,11 +72,10 @@ where
     lane.spawn_blocking(move || threads.block_on(work))
 }
 
-/// A guest that moves to the lane once `heavy` is set, or is there from the start.
+/// A guest that moves to its plugin's lane once its request is heavy, or is there from the
+/// start.
 pub(crate) struct Mobile {
     place: Place,
-    heavy: Arc<AtomicBool>,
-    /// Its request, whose plugin knows the lane.
     ticket: Arc<Ticket>,
 }
 
@@ -92,10 +91,9 @@ enum Place {
 }
 
 impl Mobile {
-    pub(crate) fn new(guest: Guest<Ended>, heavy: Arc<AtomicBool>, ticket: Arc<Ticket>) -> Self {
+    pub(crate) fn new(guest: Guest<Ended>, ticket: Arc<Ticket>) -> Self {
         Self {
             place: Place::Here(guest),
-            heavy,
             ticket,
         }
     }
@@ -109,7 +107,6 @@ impl Mobile {
         let ended = alone(&ticket.plugin.lane, guest);
         Self {
             place: Place::Alone(ended, stop),
-            heavy: Arc::default(),
             ticket,
         }
     }
@@ -127,7 +124,7 @@ impl Future for Mobile {
         let this = &mut *self;
         if let Place::Here(guest) = &mut this.place {
             let polled = guest.as_mut().poll(cx);
-            if polled.is_ready() || !this.heavy.load(Ordering::Relaxed) {
+            if polled.is_ready() || !this.ticket.heavy.load(Ordering::Relaxed) {
                 return polled;
             }
             if let Place::Here(guest) = std::mem::replace(&mut this.place, Place::Nowhere) {

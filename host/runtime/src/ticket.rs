@@ -50,6 +50,8 @@ pub(crate) struct Ticket {
     span: Span,
     pub(crate) deadline: Instant,
     started: Instant,
+    /// The guest computes for long.
+    pub(crate) heavy: AtomicBool,
     /// The caller is gone before the end.
     cancelled: AtomicBool,
     /// The caller has all it wanted.
@@ -77,6 +79,7 @@ impl Ticket {
             span,
             deadline,
             started,
+            heavy: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
             settled: AtomicBool::new(false),

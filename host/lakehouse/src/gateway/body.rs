@@ -30,19 +30,21 @@ const LINGER_TIME: Duration = Duration::from_secs(5);
 pub struct RequestBody {
     inner: Option<Incoming>,
     left: u64,
-    exceeded: Arc<AtomicBool>,
+    /// None of a body that is empty.
+    exceeded: Option<Arc<AtomicBool>>,
     /// The client sends nothing before it is told to, and was not told yet.
     held: bool,
 }
 
 /// Whether a body turned out to be over its limit.
 #[derive(Clone)]
-pub struct Exceeded(Arc<AtomicBool>);
+pub struct Exceeded(Option<Arc<AtomicBool>>);
 
 impl Exceeded {
     /// Whether it did, so far.
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let exceeded = self.0.as_ref();
+        exceeded.is_some_and(|exceeded| exceeded.load(Ordering::Relaxed))
     }
 }
 
@@ -55,17 +57,18 @@ impl RequestBody {
     /// At most `limit` bytes of the body of a request with these headers; more is
     /// an error.
     pub fn new(headers: &HeaderMap, body: Incoming, limit: u64) -> Self {
+        let inner = (!body.is_end_stream()).then_some(body);
         Self {
-            inner: Some(body),
             left: limit,
             held: headers.contains_key(EXPECT),
-            exceeded: Arc::new(AtomicBool::new(false)),
+            exceeded: inner.as_ref().map(|_| Arc::default()),
+            inner,
         }
     }
 
     /// Tells later whether the limit was passed.
     pub fn exceeded(&self) -> Exceeded {
-        Exceeded(Arc::clone(&self.exceeded))
+        Exceeded(self.exceeded.clone())
     }
 }
 
@@ -91,7 +94,9 @@ impl Body for RequestBody {
                     }
                     None => {
                         self.left = 0;
-                        self.exceeded.store(true, Ordering::Relaxed);
+                        if let Some(exceeded) = &self.exceeded {
+                            exceeded.store(true, Ordering::Relaxed);
+                        }
                         Poll::Ready(Some(Err(TooLarge.into())))
                     }
                 }

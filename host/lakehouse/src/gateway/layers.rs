@@ -12,7 +12,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::Predicate;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
-use super::{Gateway, ResponseBody};
+use super::{Gateway, Peer, ResponseBody};
 use crate::config::{Compression, Cors, Server};
 
 type Service = BoxCloneSyncService<Request<Incoming>, Response<ResponseBody>, Infallible>;
@@ -38,9 +38,10 @@ impl Front {
             return Self::Plain(gateway);
         }
         let mut service =
-            BoxCloneSyncService::new(service_fn(move |request: Request<Incoming>| {
+            BoxCloneSyncService::new(service_fn(move |mut request: Request<Incoming>| {
                 let gateway = gateway.clone();
-                async move { Ok(gateway.answer(request).await) }
+                let peer = request.extensions_mut().remove::<Peer>();
+                async move { Ok(gateway.answer(request, peer).await) }
             }));
         if let Some(compression) = compression {
             let compressed = ServiceBuilder::new()
@@ -57,11 +58,19 @@ impl Front {
         Self::Layered(service)
     }
 
-    /// Answers a request.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    /// Answers a request of `peer`.
+    pub async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: Option<Peer>,
+    ) -> Response<ResponseBody> {
         match self {
-            Self::Plain(gateway) => gateway.answer(request).await,
+            Self::Plain(gateway) => gateway.answer(request, peer).await,
             Self::Layered(service) => {
+                // The layers pass nothing on beside the request.
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(peer);
+                }
                 let Ok(response) = service.clone().oneshot(request).await;
                 response
             }

@@ -102,9 +102,13 @@ impl Gateway {
         })))
     }
 
-    /// Answers a request, whose id is in its headers already. What it causes from here
-    /// on is logged with that id, and traced below a span of its own.
-    pub async fn answer(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
+    /// Answers a request of `peer`, whose id is in its headers already. What it causes from
+    /// here on is logged with that id, and traced below a span of its own.
+    pub async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: Option<Peer>,
+    ) -> Response<ResponseBody> {
         let started = Instant::now();
         let gateway = &*self.0;
         let path = request.uri().path();
@@ -115,14 +119,14 @@ impl Gateway {
         }
         let found = routes.find(path);
         let came = lakehouse_trace::extract(request.headers_mut());
-        let mut span = trace::begin(&request, found, came.as_ref());
+        let mut span = trace::begin(&request, peer, found, came.as_ref());
         let trace = span.trace();
         let cause = Cause {
             request_id: id(&request),
             trace: trace.clone().or(came),
         };
         // Pinned here, so that what goes around it moves a pointer and not all of it.
-        let answer = pin!(gateway.answer(found, request, &cause, started));
+        let answer = pin!(gateway.answer(found, request, peer, &cause, started));
         let mut response = lakehouse_trace::scope(Some(cause.clone()), caught(answer)).await;
         trace::end(&mut span, &mut response, trace.as_ref());
         response.body_mut().trace(span);
@@ -159,13 +163,14 @@ impl Inner {
         &self,
         found: Option<&Route>,
         request: Request<Incoming>,
+        peer: Option<Peer>,
         cause: &Cause,
         started: Instant,
     ) -> Response<ResponseBody> {
         let access = tracing::enabled!(target: "lakehouse::access", tracing::Level::DEBUG)
             .then(|| (request.method().clone(), request.uri().clone()));
         let response = match found {
-            Some(route) => self.route(route, request, cause).await,
+            Some(route) => self.route(route, request, peer, cause).await,
             None if admin::covers(request.uri().path()) => {
                 // Every request's future would be as large otherwise, and is moved.
                 Box::pin(admin::answer(self, request)).await
@@ -231,6 +236,7 @@ impl Inner {
         &self,
         route: &Route,
         request: Request<Incoming>,
+        peer: Option<Peer>,
         cause: &Cause,
     ) -> Response<ResponseBody> {
         let limit = route.max_body.0;
@@ -244,7 +250,7 @@ impl Inner {
         let request = Request::from_parts(head, body);
         let response = match &route.target {
             Target::Plugin { name, strip } => self.plugin(name, *strip, request, cause).await,
-            Target::Upstream(base) => self.proxy.forward(base, request, cause).await,
+            Target::Upstream(base) => self.proxy.forward(base, request, peer, cause).await,
             Target::Vectors => self.vectors(request).await,
         };
         match response {
@@ -263,9 +269,8 @@ impl Inner {
         cause: &Cause,
     ) -> Result<Response<ResponseBody>, Problem> {
         let (mut head, body) = request.into_parts();
-        let path = routes::strip(&head.uri, strip);
-        head.uri = path
-            .parse()
+        head.uri = routes::strip(&head.uri, strip)
+            .try_into()
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the path: {error}")))?;
         let body = if body.is_end_stream() {
             Body::empty()

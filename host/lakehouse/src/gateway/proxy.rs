@@ -34,7 +34,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
 ];
 
-/// Who sent a request, as an extension of it.
+/// Who sent a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
@@ -64,6 +64,7 @@ impl Proxy {
         &self,
         base: &Uri,
         request: Request<RequestBody>,
+        peer: Option<Peer>,
         cause: &Cause,
     ) -> Result<Response<ResponseBody>, Problem> {
         let (mut head, body) = request.into_parts();
@@ -87,7 +88,7 @@ impl Proxy {
         let proto = HeaderValue::from_static("http");
         head.headers.entry(name).or_insert(proto);
 
-        if let Some(Peer(address)) = head.extensions.remove::<Peer>() {
+        if let Some(Peer(address)) = peer {
             forwarded_for(&mut head.headers, address);
         }
 

@@ -10,7 +10,12 @@ use super::routes::Route;
 use super::{Peer, REQUEST_ID, ops};
 
 /// Begins the span of a request, below the one that it came with.
-pub fn begin<B>(request: &Request<B>, route: Option<&Route>, came: Option<&Trace>) -> Span {
+pub fn begin<B>(
+    request: &Request<B>,
+    peer: Option<Peer>,
+    route: Option<&Route>,
+    came: Option<&Trace>,
+) -> Span {
     let path = request.uri().path();
     if route.is_none() && ops::find(path).is_some() {
         // Whoever looks after the host asks this all the time.
@@ -28,7 +33,7 @@ pub fn begin<B>(request: &Request<B>, route: Option<&Route>, came: Option<&Trace
     if let Some(route) = route {
         span.set("http.route", || route.path.clone());
     }
-    if let Some(Peer(address)) = request.extensions().get::<Peer>() {
+    if let Some(Peer(address)) = peer {
         span.set("client.address", || address.to_canonical().to_string());
     }
     if let Some(Ok(id)) = request.headers().get(&REQUEST_ID).map(|id| id.to_str()) {

@@ -94,13 +94,10 @@ impl Connections {
         let activity = Activity::new();
         let service = service_fn(|mut request: Request<Incoming>| {
             let in_flight = activity.begin(request.version() == Version::HTTP_2);
-            if let Some(peer) = peer {
-                request.extensions_mut().insert(peer);
-            }
             let id = ids.assign(request.headers_mut());
             let front = Arc::clone(&front);
             async move {
-                let mut response = front.answer(request).await;
+                let mut response = front.answer(request, peer).await;
                 response.headers_mut().insert(REQUEST_ID, id);
                 response.body_mut().hold(in_flight);
                 Ok::<_, Infallible>(response)

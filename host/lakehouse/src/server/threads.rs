@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The threads, one for each processor. Once this is dropped, each ends with what it does
-/// at that moment.
+/// The threads: one for each processor, and one that has work where another has run out of
+/// it. Once this is dropped, each ends with what it does at that moment.
 pub struct Threads {
     all: Vec<Thread>,
     _stop: DropGuard,
@@ -30,7 +30,7 @@ impl Threads {
     pub fn start() -> io::Result<Self> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let stop = CancellationToken::new();
-        let all = (0..processors).map(|number| Thread::start(number, stop.clone()));
+        let all = (0..=processors).map(|number| Thread::start(number, stop.clone()));
         Ok(Self {
             all: all.collect::<io::Result<_>>()?,
             _stop: stop.drop_guard(),
@@ -40,7 +40,7 @@ impl Threads {
     /// Serves a connection on the thread that has the fewest.
     pub fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
         let fewest = self.all.iter().min_by_key(|thread| thread.connections());
-        let thread = fewest.unwrap_or_else(|| unreachable!("there is one for each processor"));
+        let thread = fewest.unwrap_or_else(|| unreachable!("there is more than one"));
         let here = Arc::clone(&thread.connection);
         thread.tasks.spawn(async move {
             connection.await;
