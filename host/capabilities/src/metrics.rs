@@ -27,6 +27,8 @@ pub struct MetricsCapability(Arc<Families>);
 #[derive(Debug)]
 struct Families {
     registry: Registry,
+    /// Names that the host reports under.
+    taken: Vec<String>,
     by_name: RwLock<HashMap<String, Family>>,
 }
 
@@ -39,10 +41,11 @@ enum Family {
 }
 
 impl MetricsCapability {
-    /// Puts what plugins report into `registry`.
-    pub fn new(registry: Registry) -> Self {
+    /// Puts what plugins report into `registry`, but nothing under a name of `taken`.
+    pub fn new(registry: Registry, taken: Vec<String>) -> Self {
         Self(Arc::new(Families {
             registry,
+            taken,
             by_name: RwLock::default(),
         }))
     }
@@ -60,6 +63,13 @@ impl Families {
             return Ok(family.clone());
         }
         check(name)?;
+        let full = format!("{PREFIX}{name}");
+        if self.taken.contains(&full) {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("metric `{name}`: `{full}` is the host's own"),
+            ));
+        }
         let mut by_name = self.by_name.write();
         if let Some(family) = by_name.get(name) {
             return Ok(family.clone());
@@ -71,7 +81,7 @@ impl Families {
             ));
         }
         let refused = |e| Error::invalid(format!("metric `{name}`")).with_source(e);
-        let opts = Opts::new(format!("{PREFIX}{name}"), "Reported by a plugin.");
+        let opts = Opts::new(full, "Reported by a plugin.");
         let made: C = make(opts).map_err(refused)?;
         self.registry
             .register(Box::new(made.clone()))
@@ -227,6 +237,7 @@ mod tests {
     fn families() -> Families {
         Families {
             registry: Registry::new(),
+            taken: vec!["lakehouse_plugin_traps".to_owned()],
             by_name: RwLock::default(),
         }
     }
@@ -252,6 +263,8 @@ mod tests {
             let error = families.count("p", bad, 1).expect_err(bad);
             assert_eq!(error.kind(), Kind::Invalid, "{bad:?}");
         }
+        let error = families.count("p", "traps", 1).expect_err("the host's");
+        assert_eq!(error.kind(), Kind::Conflict);
         families.count("p", "n", 1).expect("kept");
         let error = families.gauge("p", "n", 1.0).expect_err("a counter");
         assert_eq!(error.kind(), Kind::Conflict);

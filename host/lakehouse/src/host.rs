@@ -146,7 +146,10 @@ impl Host {
                 Arc::new(FunctionsCapability::new(remote.clone())),
                 Arc::new(FormatsCapability::new(remote.clone())),
                 Arc::new(LogCapability),
-                Arc::new(MetricsCapability::new(registry.clone())),
+                Arc::new(MetricsCapability::new(
+                    registry.clone(),
+                    crate::gateway::metrics_of_plugins(),
+                )),
                 Arc::new(CompressionCapability),
             ],
         )

@@ -164,6 +164,23 @@ async fn a_plugin_of_the_first_release_has_all_that_it_was_promised() {
 }
 
 #[tokio::test]
+async fn a_plugin_cannot_report_under_a_name_of_the_host() {
+    let server = server(&["catalog", "text"]).await;
+    let plugin = edited(first(), "first_calls", "calls_total");
+    let put = server.put("/v1/plugins/first").body(plugin);
+    expect_status(put.send().await.unwrap(), 200).await;
+    all(&server).await;
+    server
+        .logged("`lakehouse_plugin_calls_total` is the host's own")
+        .await;
+    let metrics = expect_text(server.get("/metrics").send().await.unwrap(), 200).await;
+    let is_type = |line: &&str| line.starts_with("# TYPE lakehouse_plugin_calls_total ");
+    assert_eq!(metrics.lines().filter(is_type).count(), 1, "{metrics}");
+    // What else it reports is kept.
+    assert!(metrics.contains("lakehouse_plugin_first_level{plugin=\"first\"} 1.5"));
+}
+
+#[tokio::test]
 async fn what_a_plugin_of_the_first_release_exports_is_used() {
     let server = server(&["catalog", "ingest", "query"]).await;
     let rows = async |sql: &'static str| {

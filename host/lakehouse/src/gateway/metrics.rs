@@ -214,6 +214,22 @@ const ROWS: [Row; 3] = [
     ),
 ];
 
+/// The histogram of each plugin.
+const DURATION: &str = "lakehouse_plugin_request_duration_seconds";
+
+/// The names of what the host reports of each plugin: none of them is a plugin's to report
+/// under.
+pub fn of_plugins() -> Vec<String> {
+    let columns = COLUMNS.iter().map(|(name, ..)| *name);
+    let rows = ROWS.iter().map(|(name, ..)| *name);
+    let parts = ["", "_bucket", "_sum", "_count"].map(|part| format!("{DURATION}{part}"));
+    columns
+        .chain(rows)
+        .map(str::to_owned)
+        .chain(parts)
+        .collect()
+}
+
 /// Plugin names need no escaping: they are route segments.
 fn plugins(text: &mut String, plugins: &[PluginMetrics]) {
     for (name, kind, help, read) in COLUMNS {
@@ -242,7 +258,7 @@ fn plugins(text: &mut String, plugins: &[PluginMetrics]) {
     let all = plugins.iter();
     histogram(
         text,
-        "lakehouse_plugin_request_duration_seconds",
+        DURATION,
         "Time from a request's arrival to the end of its answer's body.",
         "plugin",
         all.map(|metrics| (&*metrics.plugin, &metrics.answers)),

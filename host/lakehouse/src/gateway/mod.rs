@@ -46,6 +46,7 @@ pub use body::ResponseBody;
 use body::{Exceeded, RequestBody};
 pub use layers::Front;
 use metrics::Metrics;
+pub use metrics::of_plugins as metrics_of_plugins;
 use problem::Problem;
 use proxy::Proxy;
 pub use proxy::{Peer, connector};
