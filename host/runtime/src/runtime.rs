@@ -128,12 +128,8 @@ impl Runtime {
 
     /// Lets a plugin serve no more. Requests under way are finished.
     pub fn remove(&self, name: &str) -> Option<Retired> {
-        let before = self.0.plugins.rcu(|plugins| {
-            let mut plugins = BTreeMap::clone(plugins);
-            plugins.remove(name);
-            plugins
-        });
-        before.get(name).cloned().and_then(Entry::retire)
+        let removed = self.0.change(name, |plugins| drop(plugins.remove(name)));
+        removed.and_then(Entry::retire)
     }
 
     /// Removes compiled code of a component from the cache. It is compiled anew if it
@@ -358,13 +354,20 @@ impl Runtime {
 impl Inner {
     /// Puts an entry in the place of the one of its name, which it returns.
     fn insert(&self, entry: Entry) -> Option<Entry> {
-        let name = entry.status.name.clone();
+        let name = &entry.status.name;
+        self.change(name, |plugins| {
+            plugins.insert(name.clone(), entry.clone());
+        })
+    }
+
+    /// Changes the plugins, and returns the entry that one had before.
+    fn change(&self, name: &str, change: impl Fn(&mut BTreeMap<String, Entry>)) -> Option<Entry> {
         let before = self.plugins.rcu(|plugins| {
             let mut plugins = BTreeMap::clone(plugins);
-            plugins.insert(name.clone(), entry.clone());
+            change(&mut plugins);
             plugins
         });
-        before.get(&name).cloned()
+        before.get(name).cloned()
     }
 
     /// The first of the plugins that serve, by name, for which there is something.

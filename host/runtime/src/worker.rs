@@ -80,6 +80,7 @@ struct Current {
     sampled: Arc<Mutex<Sampled>>,
 }
 
+/// A request under way, for which its instance counts as busy.
 struct Work {
     ticket: Arc<Ticket>,
     _busy: Busy<Arc<Stats>>,

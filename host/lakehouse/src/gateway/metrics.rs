@@ -11,10 +11,6 @@ use lakehouse_runtime::{
 use parking_lot::Mutex;
 use prometheus::{Encoder, Registry, TextEncoder};
 
-/// The route that requests are counted for which no other answers: those of operation, and
-/// those to paths that nobody serves.
-const OTHER: &str = "other";
-
 /// Counters of the gateway: the answers of each route, and the time of each from a
 /// request's head to the answer's.
 pub struct Metrics {
@@ -28,7 +24,7 @@ impl Metrics {
     pub fn new() -> Self {
         let other = Arc::<Answers>::default();
         Self {
-            routes: Mutex::new(BTreeMap::from([(OTHER.to_owned(), Arc::clone(&other))])),
+            routes: Mutex::new(BTreeMap::from([("other".to_owned(), Arc::clone(&other))])),
             other,
         }
     }
