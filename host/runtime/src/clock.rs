@@ -23,9 +23,11 @@ use crate::tick::Pulse;
 
 /// Up to here the wall's clock stands in for the processor's: asking the kernel would
 /// cost a short request more than it is worth.
-const EXACT_AFTER: Duration = Duration::from_millis(10);
+const EXACT_AFTER: Duration = Duration::from_micros(250);
 
 thread_local! {
+    /// What this thread had computed at the time when somebody asked last.
+    static ASKED: Cell<Option<(Instant, ThreadTime)>> = const { Cell::new(None) };
     /// What guests inside the one that is polled now took of this thread.
     static INNER: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
@@ -104,12 +106,16 @@ impl<'a> Spent<'a> {
     fn run<R>(&mut self, guest: impl FnOnce() -> R) -> (R, Instant) {
         self.pulse.beat();
         let outer = INNER.replace(Duration::ZERO);
-        let exact = (self.time >= EXACT_AFTER).then(ThreadTime::now);
         let begun = Instant::now();
+        let computed = computed_by(begun);
         let run = self.run.as_deref().map(|run| (run, self.time));
         let result = preempt::polling(run, guest);
         let now = Instant::now();
-        let took = exact.map_or_else(|| now - begun, |exact| exact.elapsed());
+        let mut took = now - begun;
+        if took >= EXACT_AFTER {
+            // The thread may have waited for others in between.
+            took = took.min(computed.elapsed());
+        }
         let inner = INNER.replace(outer + took);
         self.time += took.saturating_sub(inner);
         self.with_inner += took;
@@ -119,6 +125,19 @@ impl<'a> Spent<'a> {
             heavy.store(true, Ordering::Relaxed);
         }
         (result, now)
+    }
+}
+
+/// What the calling thread has computed, as of now or of less than [`EXACT_AFTER`] before:
+/// most that ask do so again so soon that the kernel need not be asked for each.
+fn computed_by(now: Instant) -> ThreadTime {
+    match ASKED.get() {
+        Some((at, computed)) if now < at + EXACT_AFTER => computed,
+        _ => {
+            let computed = ThreadTime::now();
+            ASKED.set(Some((now, computed)));
+            computed
+        }
     }
 }
 
@@ -244,6 +263,24 @@ mod tests {
         };
         let computed: Result<(), _> = bounded(&limits, deadline, &mut spent, computes).await;
         assert_eq!(computed, Err(Clock::Cpu(limits.cpu)));
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_processor_is_not_computing() {
+        let (stats, pulse) = (Stats::default(), Pulse::default());
+        let heavy = AtomicBool::new(false);
+        let mut spent = Spent::new(&stats, &pulse).telling(&heavy);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // As long as it sleeps another thread may have the processor.
+        let kept_waiting = async { std::thread::sleep(HEAVY_AFTER * 5) };
+        let limits = Limits::default();
+        let ended = bounded(&limits, deadline, &mut spent, kept_waiting).await;
+        assert_eq!(ended, Ok(()));
+        assert!(!heavy.load(Ordering::Relaxed), "{:?}", spent.time);
+        let computes = async { compute(HEAVY_AFTER) };
+        let ended = bounded(&limits, deadline, &mut spent, computes).await;
+        assert_eq!(ended, Ok(()));
+        assert!(heavy.load(Ordering::Relaxed), "{:?}", spent.time);
     }
 
     #[tokio::test]

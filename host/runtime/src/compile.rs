@@ -3,7 +3,7 @@
 
 use rayon::ThreadPool;
 
-use crate::lane::step_back;
+use crate::priority::step_back;
 use crate::{Code, Error};
 
 /// How far below others they stand, as `nice` counts.

@@ -230,7 +230,7 @@ impl Drop for Refill<'_> {
         }
         let tasks = match shared.preempt {
             // It would not give way to other tasks.
-            Some(_) => shared.lane.clone(),
+            Some(_) => shared.lane.threads.clone(),
             None => shared.home.clone(),
         };
         let direct = Arc::clone(self.0);

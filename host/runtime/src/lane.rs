@@ -15,6 +15,9 @@ use tokio::task::JoinHandle;
 
 use crate::body::Guest;
 use crate::preempt::Stop;
+use crate::priority::step_back;
+use crate::throttle::Throttle;
+use crate::tick::Pulse;
 use crate::ticket::Ticket;
 use crate::{CallError, Error};
 
@@ -24,52 +27,58 @@ pub(crate) const HEAVY_AFTER: Duration = Duration::from_millis(1);
 const NICE: i32 = 10;
 
 /// The threads. They end with this.
-pub(crate) struct Lane(Option<Runtime>);
+pub(crate) struct Threads {
+    all: Option<Runtime>,
+    throttle: Arc<Throttle>,
+}
 
-impl Lane {
-    /// As many threads as there are processors.
-    pub(crate) fn new() -> Result<Self, Error> {
+/// Where guests are sent.
+#[derive(Clone)]
+pub(crate) struct Lane {
+    /// They have a thread as long as they do not give way.
+    pub(crate) threads: Handle,
+    throttle: Arc<Throttle>,
+}
+
+impl Threads {
+    /// As many as there are processors, for guests that give way on this tick.
+    pub(crate) fn start(pulse: Arc<Pulse>) -> Result<Self, Error> {
         let runtime = Builder::new_multi_thread()
             .thread_name("plugin-heavy")
             .on_thread_start(|| step_back(NICE))
             .enable_all()
             .build()
             .map_err(|error| Error::Engine(format!("no threads for guests: {error}")))?;
-        Ok(Self(Some(runtime)))
+        Ok(Self {
+            all: Some(runtime),
+            throttle: Arc::new(Throttle::new(pulse)),
+        })
     }
 
-    pub(crate) fn handle(&self) -> Option<Handle> {
-        self.0.as_ref().map(|runtime| runtime.handle().clone())
+    pub(crate) fn lane(&self) -> Option<Lane> {
+        self.all.as_ref().map(|runtime| Lane {
+            threads: runtime.handle().clone(),
+            throttle: Arc::clone(&self.throttle),
+        })
     }
 }
 
-impl Drop for Lane {
+impl Drop for Threads {
     fn drop(&mut self) {
         // Waiting for a guest to give way is not for whoever drops this.
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.all.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// Puts the calling thread so far below others, as `nice` counts.
-pub(crate) fn step_back(niceness: i32) {
-    // Without a process id it is the calling thread that is meant.
-    if let Err(error) = rustix::process::setpriority_process(None, niceness) {
-        tracing::debug!(%error, "work that can wait keeps the priority of requests");
-    }
-}
-
 /// Runs work that need not give way on a thread of its own.
-pub(crate) fn alone<T>(
-    lane: &Handle,
-    work: impl Future<Output = T> + Send + 'static,
-) -> JoinHandle<T>
+pub(crate) fn alone<T>(lane: &Lane, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T>
 where
     T: Send + 'static,
 {
-    let threads = lane.clone();
-    lane.spawn_blocking(move || threads.block_on(work))
+    let threads = lane.threads.clone();
+    lane.threads.spawn_blocking(move || threads.block_on(work))
 }
 
 /// A guest that moves to its plugin's lane once its request is heavy, or is there from the
@@ -123,13 +132,18 @@ impl Future for Mobile {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         let this = &mut *self;
         if let Place::Here(guest) = &mut this.place {
+            Throttle::watch();
             let polled = guest.as_mut().poll(cx);
             if polled.is_ready() || !this.ticket.heavy.load(Ordering::Relaxed) {
                 return polled;
             }
             if let Place::Here(guest) = std::mem::replace(&mut this.place, Place::Nowhere) {
                 let guest = lakehouse_trace::scope(lakehouse_trace::current(), guest);
-                this.place = Place::There(this.ticket.plugin.lane.spawn(guest));
+                let plugin = &this.ticket.plugin;
+                let throttle = Arc::clone(&plugin.lane.throttle);
+                let deadline = this.ticket.deadline.into();
+                let paced = throttle.pace(guest, deadline, Arc::clone(&plugin.stats));
+                this.place = Place::There(plugin.lane.threads.spawn(paced));
             }
         }
         match &mut this.place {

@@ -22,6 +22,7 @@
 //! - A plugin that does nothing but trap is left alone for longer and longer.
 
 mod admission;
+mod alarm;
 mod answers;
 mod artifact;
 mod backoff;
@@ -48,6 +49,7 @@ mod peer;
 mod plugin;
 mod pool;
 mod preempt;
+mod priority;
 mod quota;
 mod runtime;
 mod shelf;
@@ -56,10 +58,12 @@ mod staged;
 mod stamp;
 mod state;
 mod status;
+mod throttle;
 mod tick;
 mod ticket;
 mod trap;
 mod trial;
+mod usage;
 mod variable;
 mod version;
 mod worker;

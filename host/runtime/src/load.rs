@@ -131,7 +131,7 @@ fn build(
         })?;
     }
     let (here, gone) = oneshot::channel();
-    let lane = runtime.lane.handle();
+    let lane = runtime.heavy.lane();
     let lane = lane.ok_or((Step::Start, "the host is shutting down".to_owned()))?;
     let shared = Arc::new(Shared::new(
         spec,

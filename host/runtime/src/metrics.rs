@@ -54,6 +54,9 @@ pub struct PluginMetrics {
     pub memory_peak: u64,
     /// Seconds of processor time that guests computed.
     pub cpu_seconds: f64,
+    /// Seconds for which guests that compute for long were held back, since short requests
+    /// wanted the processors, together.
+    pub held_back: f64,
     /// Whether it is left alone for now, because it kept trapping.
     pub backing_off: bool,
 }
@@ -69,6 +72,7 @@ pub(crate) struct Stats {
     cancelled: AtomicU64,
     waits: AtomicU64,
     waited: AtomicU64,
+    held_back: AtomicU64,
     instances: AtomicU64,
     memory_peak: AtomicU64,
     instantiations: AtomicU64,
@@ -110,6 +114,10 @@ impl Stats {
     pub(crate) fn waited(&self, time: Duration) {
         self.waits.fetch_add(1, Relaxed);
         self.waited.fetch_add(nanoseconds(time), Relaxed);
+    }
+
+    pub(crate) fn held_back(&self, time: Duration) {
+        self.held_back.fetch_add(nanoseconds(time), Relaxed);
     }
 
     /// An instance holds so many bytes now.
@@ -185,6 +193,7 @@ impl Stats {
             instantiations: self.instantiations.load(Relaxed),
             memory_peak: self.memory_peak.load(Relaxed),
             cpu_seconds: seconds(usual(|usual| &usual.computed)),
+            held_back: seconds(self.held_back.load(Relaxed)),
             backing_off,
         }
     }

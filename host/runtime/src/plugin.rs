@@ -18,6 +18,7 @@ use crate::admission::Admission;
 use crate::backoff::Backoff;
 use crate::clock::{Spent, bounded};
 use crate::direct::Direct;
+use crate::lane::Lane;
 use crate::limiter::Budget;
 use crate::metrics::Stats;
 use crate::outbound::Outbound;
@@ -50,7 +51,7 @@ pub(crate) struct Given {
 pub(crate) struct Machine {
     pub(crate) engine: Engine,
     /// For guests that compute for long.
-    pub(crate) lane: Handle,
+    pub(crate) lane: Lane,
     /// For what lives beside requests.
     pub(crate) home: Handle,
     /// To be told when they are given a thread.
@@ -65,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) budget: Arc<Budget>,
     /// For guests that compute for long.
-    pub(crate) lane: Handle,
+    pub(crate) lane: Lane,
     /// For what lives beside requests, and so not on the threads that happen to bring these.
     pub(crate) home: Handle,
     /// To be told when its guests are given a thread.

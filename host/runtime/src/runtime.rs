@@ -12,7 +12,7 @@ use wasmtime::component::Instance;
 
 use crate::compile::Compilers;
 use crate::engines::Engines;
-use crate::lane::Lane;
+use crate::lane;
 use crate::limiter::Budget;
 use crate::load::blank;
 use crate::metrics::Stats;
@@ -37,7 +37,7 @@ pub(crate) struct Inner {
     pub(crate) compilers: Compilers,
     pub(crate) start: Duration,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) lane: Lane,
+    pub(crate) heavy: lane::Threads,
     /// Where this was made: for tasks that outlive what began them.
     pub(crate) home: Handle,
     /// Replaced as a whole by each change: a request looks without a lock.
@@ -78,12 +78,15 @@ impl Runtime {
             }
         }
         let home = Handle::try_current().map_err(|error| Error::Engine(error.to_string()))?;
+        let budget = Arc::new(Budget::new(&config));
+        let start = config.start;
+        let engines = Engines::new(config)?;
         Ok(Self(Arc::new(Inner {
             compilers: Compilers::new()?,
-            start: config.start,
-            budget: Arc::new(Budget::new(&config)),
-            engines: Engines::new(config)?,
-            lane: Lane::new()?,
+            start,
+            budget,
+            heavy: lane::Threads::start(engines.pulse())?,
+            engines,
             home,
             capabilities,
             plugins: ArcSwap::default(),

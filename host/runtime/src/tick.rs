@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use wasmtime::EngineWeak;
 
 use crate::Error;
+use crate::alarm::Alarm;
 use crate::preempt::Watch;
+use crate::priority::come_first;
 
 /// Ticks without a guest after which the next ones are further apart.
 const LULL: u32 = 50;
@@ -61,11 +63,12 @@ fn run(
     watch: &Watch,
     pulse: &Pulse,
 ) {
+    come_first();
     let mut alive = Vec::new();
     let mut idle = 0;
     loop {
         if idle < LULL {
-            thread::sleep(every);
+            pulse.alarm.sleep(every);
         } else if pulse.rest(apart) {
             idle = 0;
             continue;
@@ -103,6 +106,10 @@ pub(crate) struct Pulse {
     beat: AtomicBool,
     /// Ticks are far apart.
     rests: AtomicBool,
+    /// For ticks between those that come by themselves.
+    alarm: Alarm,
+    /// Guests for which it goes off.
+    hurries: Mutex<u32>,
     ticker: OnceLock<Thread>,
 }
 
@@ -122,6 +129,17 @@ impl Pulse {
         }
     }
 
+    /// Ticks come so often, or as often as they did where the system has no alarm, until
+    /// all that this returned are dropped.
+    pub(crate) fn hurry(&self, every: Duration) -> Hurry<'_> {
+        let mut hurries = self.hurries.lock();
+        if *hurries == 0 {
+            self.alarm.set(every);
+        }
+        *hurries += 1;
+        Hurry(self)
+    }
+
     /// Whether there was a beat since this was asked last.
     fn take(&self) -> bool {
         self.beat.swap(false, Ordering::SeqCst)
@@ -136,6 +154,19 @@ impl Pulse {
         }
         self.rests.store(false, Ordering::SeqCst);
         self.beat.load(Ordering::SeqCst)
+    }
+}
+
+/// A guest that is to give way sooner than others.
+pub(crate) struct Hurry<'a>(&'a Pulse);
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        let mut hurries = self.0.hurries.lock();
+        *hurries -= 1;
+        if *hurries == 0 {
+            self.0.alarm.set(Duration::ZERO);
+        }
     }
 }
 

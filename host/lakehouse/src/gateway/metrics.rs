@@ -84,7 +84,7 @@ type Column = (
     fn(&PluginMetrics) -> f64,
 );
 
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 15] = [
     (
         "lakehouse_plugin_generation",
         "gauge",
@@ -162,6 +162,12 @@ const COLUMNS: [Column; 14] = [
         "counter",
         "Processor time that the guests of a plugin computed.",
         |m| m.cpu_seconds,
+    ),
+    (
+        "lakehouse_plugin_held_back_seconds_total",
+        "counter",
+        "Time for which requests that compute for long left processors to short ones.",
+        |m| m.held_back,
     ),
     (
         "lakehouse_plugin_backing_off",

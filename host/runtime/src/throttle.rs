@@ -1,0 +1,235 @@
+//! Guests that compute for long leave the processors to short requests that want them.
+//!
+//! See `docs/decisions/0020-long-guests-in-slices.md`.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use cpu_time::ThreadTime;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::metrics::Stats;
+use crate::tick::Pulse;
+use crate::usage::{self, Usage};
+
+/// How often it is looked at how short requests fare, while a guest computes.
+const SAMPLE: Duration = Duration::from_millis(10);
+/// Of the time, how much a thread that brings requests may wait for a processor.
+const MAY_WAIT: f64 = 0.03;
+/// Of all processors, how much such threads must use for that to matter. Guests for which
+/// this is made leave less than that there, however many come: they are not to be held
+/// back for each other.
+const MUST_USE: f64 = 0.25;
+/// How much a guest computes in this lane before it is held back.
+const LONG: Duration = Duration::from_millis(10);
+/// Of all processors, what all guests have that are held back, at least.
+const LEAST: f64 = 1.0 / 64.0;
+/// What a guest computes at a time while short requests wait.
+const SLICE: Duration = Duration::from_micros(250);
+/// A guest that gives way sooner waits for something else.
+const STEP: Duration = Duration::from_micros(100);
+
+/// Holds guests back while short requests wait for processors.
+pub(crate) struct Throttle {
+    processors: f64,
+    every: Duration,
+    state: Mutex<State>,
+    /// They wait one after the other, in the order in which they came.
+    turn: tokio::sync::Mutex<()>,
+    pulse: Arc<Pulse>,
+}
+
+struct State {
+    /// What guests may have of all processors: all of them is 1.
+    share: f64,
+    sampled: Instant,
+    usage: Usage,
+}
+
+impl Throttle {
+    /// For guests that give way on this tick.
+    pub(crate) fn new(pulse: Arc<Pulse>) -> Self {
+        Self::start(pulse, SAMPLE, 1.0)
+    }
+
+    fn start(pulse: Arc<Pulse>, every: Duration, share: f64) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            processors: processors as f64,
+            every,
+            state: Mutex::new(State {
+                share,
+                sampled: Instant::now(),
+                usage: Usage::now(),
+            }),
+            turn: tokio::sync::Mutex::default(),
+            pulse,
+        }
+    }
+
+    /// The calling thread brings requests.
+    #[inline]
+    pub(crate) fn watch() {
+        usage::watch();
+    }
+
+    /// Runs a guest to its end. It is not held back any more at its deadline.
+    pub(crate) async fn pace<F: Future>(
+        self: Arc<Self>,
+        guest: F,
+        deadline: Instant,
+        stats: Arc<Stats>,
+    ) -> F::Output {
+        let mut guest = pin!(guest);
+        let (mut computed, mut step) = (Duration::ZERO, Duration::ZERO);
+        loop {
+            let ended = poll_fn(|cx| {
+                let _hurry = (self.share() < 1.0).then(|| self.pulse.hurry(SLICE));
+                let begun = ThreadTime::now();
+                if let Poll::Ready(output) = guest.as_mut().poll(cx) {
+                    return Poll::Ready(Some(output));
+                }
+                let took = begun.elapsed();
+                computed += took;
+                step += took;
+                if computed >= LONG && step >= STEP && self.share() < 1.0 {
+                    Poll::Ready(None)
+                } else {
+                    Poll::Pending
+                }
+            });
+            if let Some(output) = ended.await {
+                return output;
+            }
+            let since = Instant::now();
+            // At the deadline it is for the guest to see that it is over.
+            let waits = self.hold_back(std::mem::take(&mut step));
+            timeout_at(deadline, waits).await.ok();
+            stats.held_back(since.elapsed());
+        }
+    }
+
+    /// Waits until a guest that has computed for so long may go on.
+    async fn hold_back(&self, computed: Duration) {
+        let _turn = self.turn.lock().await;
+        let share = self.share();
+        if share < 1.0 {
+            sleep(computed.div_f64(share * self.processors)).await;
+        }
+    }
+
+    /// What guests may have now.
+    fn share(&self) -> f64 {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let over = now - state.sampled;
+        if over >= self.every {
+            let usage = Usage::now();
+            let had = usage.since(state.usage);
+            *state = State {
+                share: self.adapt(state.share, had, over),
+                sampled: now,
+                usage,
+            };
+        }
+        state.share
+    }
+
+    /// The share after a time in which threads that bring requests had this.
+    fn adapt(&self, share: f64, had: Usage, over: Duration) -> f64 {
+        let used = had.ran.div_duration_f64(over) / self.processors;
+        let waited = had.waited.div_duration_f64(over) / f64::from(had.threads.max(1));
+        if used > MUST_USE && waited > MAY_WAIT {
+            (share / 4.0).max(LEAST)
+        } else {
+            (share * 2.0).min(1.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than any test.
+    const HOURS: Duration = Duration::from_secs(100 * 3600);
+
+    /// One whose share stays as it is.
+    fn fixed(share: f64) -> Arc<Throttle> {
+        Arc::new(Throttle::start(Arc::default(), HOURS, share))
+    }
+
+    /// Computes for so long, and gives way each millisecond.
+    async fn compute(time: Duration) {
+        let begun = ThreadTime::now();
+        while begun.elapsed() < time {
+            let step = ThreadTime::now();
+            while step.elapsed() < Duration::from_millis(1) {
+                std::hint::spin_loop();
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn the_share_falls_while_short_requests_wait() {
+        let throttle = fixed(1.0);
+        let second = Duration::from_secs(1);
+        let had = |ran: f64, waited: f64| Usage {
+            threads: 2,
+            ran: second.mul_f64(ran * throttle.processors),
+            waited: second.mul_f64(waited * 2.0),
+        };
+        let after = |share, had| throttle.adapt(share, had, second);
+        assert_eq!(after(1.0, had(0.5, 0.2)), 0.25);
+        assert_eq!(after(0.25, had(0.5, 0.2)), 0.0625);
+        assert_eq!(after(LEAST, had(0.5, 0.2)), LEAST);
+        // They wait because of guests that are brought by the same threads.
+        assert_eq!(after(1.0, had(0.2, 0.9)), 1.0);
+        // They use processors that nobody else wants.
+        assert_eq!(after(1.0, had(0.9, 0.01)), 1.0);
+        assert_eq!(after(LEAST, had(0.9, 0.01)), 2.0 * LEAST);
+        assert_eq!(after(0.75, had(0.0, 0.0)), 1.0);
+        assert_eq!(after(1.0, Usage::default()), 1.0);
+    }
+
+    #[tokio::test]
+    async fn a_long_guest_has_no_more_than_its_share() {
+        let throttle = fixed(1.0 / 16.0);
+        let (begun, stats) = (Instant::now(), Arc::<Stats>::default());
+        let guest = compute(LONG * 3);
+        Arc::clone(&throttle)
+            .pace(guest, begun + HOURS, Arc::clone(&stats))
+            .await;
+        let least = (LONG * 2 - STEP).mul_f64(16.0 / throttle.processors);
+        assert!(begun.elapsed() >= least);
+        let told = stats.read("", 0, 0, false).held_back;
+        assert!(told >= least.as_secs_f64(), "{told} of {least:?}");
+    }
+
+    #[tokio::test]
+    async fn others_are_not_held_back() {
+        let never = Instant::now() + HOURS;
+        let stats = Arc::<Stats>::default();
+        fixed(1.0)
+            .pace(compute(LONG * 3), never, Arc::clone(&stats))
+            .await;
+        fixed(1e-9)
+            .pace(compute(LONG / 4), never, Arc::clone(&stats))
+            .await;
+        assert_eq!(stats.read("", 0, 0, false).held_back, 0.0);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_held_back_after_the_deadline() {
+        let deadline = Instant::now() + LONG * 3;
+        fixed(1e-9)
+            .pace(compute(LONG * 3), deadline, Arc::default())
+            .await;
+        assert!(Instant::now() >= deadline);
+    }
+}
