@@ -1,7 +1,11 @@
-use futures::future::join_all;
-use lakehouse_tests::Server;
+use std::time::Duration;
 
-use crate::{broken_off, commit, detail, start, unharmed};
+use futures::future::join_all;
+use lakehouse_tests::{Server, expect_text};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::{broken_off, commit, detail, start, unharmed, unhurried};
 
 /// Spins once the answer has begun.
 pub async fn spin_late(server: &Server) {
@@ -47,4 +51,51 @@ async fn recursion_traps() {
 #[tokio::test]
 async fn many_that_spin_leave_room_for_others() {
     spin_many(&start().await).await;
+}
+
+/// Has all processors answer short requests, until the server ends or this is dropped:
+/// many at once on each connection cost a client much less than the server.
+async fn saturate(server: &Server) {
+    let requests = "GET /v1/hello HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(64);
+    let connection = async || {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let (mut answers, mut asks) = stream.split();
+        let asking = async { while asks.write_all(requests.as_bytes()).await.is_ok() {} };
+        let mut nowhere = tokio::io::sink();
+        let _ended = tokio::join!(asking, tokio::io::copy(&mut answers, &mut nowhere));
+    };
+    let processors = std::thread::available_parallelism().unwrap().get();
+    join_all((0..8 * processors).map(|_| connection())).await;
+}
+
+/// Seconds for which the hostile plugin was held back.
+async fn held_back(server: &Server) -> f64 {
+    let text = expect_text(server.get("/metrics").send().await.unwrap(), 200).await;
+    let name = "lakehouse_plugin_held_back_seconds_total{plugin=\"hostile\"} ";
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    let value = value.unwrap_or_else(|| panic!("no {name} in {text}"));
+    value.parse().unwrap()
+}
+
+#[tokio::test]
+async fn spinning_is_held_back_while_short_requests_wait() {
+    let server = unhurried("").await;
+    assert_eq!(held_back(&server).await, 0.0);
+    let spins = async {
+        loop {
+            commit(&server, "spin").await;
+        }
+    };
+    let is_held_back = async {
+        while held_back(&server).await == 0.0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = is_held_back => {}
+        () = saturate(&server) => panic!("the load ended"),
+        () = spins => {}
+        () = tokio::time::sleep(Duration::from_secs(60)) => panic!("never held back"),
+    }
+    unharmed(&server).await;
 }
