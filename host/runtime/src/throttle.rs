@@ -50,6 +50,28 @@ struct State {
     usage: Usage,
 }
 
+/// What a guest has computed in the lane.
+#[derive(Debug, Default)]
+struct Computed {
+    all: Duration,
+    /// For which it has not waited yet.
+    step: Duration,
+}
+
+impl Computed {
+    /// Adds to it; returns for what it is to wait now. It never is for what it computed
+    /// before it was long, or while nobody waited.
+    fn add(&mut self, time: Duration, others_wait: bool) -> Option<Duration> {
+        self.all += time;
+        if self.all < LONG || !others_wait {
+            self.step = Duration::ZERO;
+            return None;
+        }
+        self.step += time;
+        (self.step >= STEP).then(|| std::mem::take(&mut self.step))
+    }
+}
+
 impl Throttle {
     /// For guests that give way on this tick.
     pub(crate) fn new(pulse: Arc<Pulse>) -> Self {
@@ -85,30 +107,26 @@ impl Throttle {
         stats: Arc<Stats>,
     ) -> F::Output {
         let mut guest = pin!(guest);
-        let (mut computed, mut step) = (Duration::ZERO, Duration::ZERO);
+        let mut computed = Computed::default();
         loop {
             let ended = poll_fn(|cx| {
                 let _hurry = (self.share() < 1.0).then(|| self.pulse.hurry(SLICE));
                 let begun = ThreadTime::now();
                 if let Poll::Ready(output) = guest.as_mut().poll(cx) {
-                    return Poll::Ready(Some(output));
+                    return Poll::Ready(Ok(output));
                 }
-                let took = begun.elapsed();
-                computed += took;
-                step += took;
-                if computed >= LONG && step >= STEP && self.share() < 1.0 {
-                    Poll::Ready(None)
-                } else {
-                    Poll::Pending
+                match computed.add(begun.elapsed(), self.share() < 1.0) {
+                    Some(step) => Poll::Ready(Err(step)),
+                    None => Poll::Pending,
                 }
             });
-            if let Some(output) = ended.await {
-                return output;
-            }
+            let step = match ended.await {
+                Ok(output) => return output,
+                Err(step) => step,
+            };
             let since = Instant::now();
             // At the deadline it is for the guest to see that it is over.
-            let waits = self.hold_back(std::mem::take(&mut step));
-            timeout_at(deadline, waits).await.ok();
+            timeout_at(deadline, self.hold_back(step)).await.ok();
             stats.held_back(since.elapsed());
         }
     }
@@ -197,6 +215,19 @@ mod tests {
         assert_eq!(after(1.0, Usage::default()), 1.0);
     }
 
+    #[test]
+    fn a_guest_waits_for_what_it_computes_while_others_wait() {
+        let mut computed = Computed::default();
+        assert_eq!(computed.add(LONG - STEP * 2, true), None);
+        assert_eq!(computed.add(STEP, true), None);
+        assert_eq!(computed.add(STEP, true), Some(STEP));
+        assert_eq!(computed.add(STEP / 2, true), None);
+        assert_eq!(computed.add(STEP, true), Some(STEP * 3 / 2));
+        assert_eq!(computed.add(LONG * 100, false), None);
+        assert_eq!(computed.add(STEP / 2, true), None);
+        assert_eq!(computed.add(STEP / 2, true), Some(STEP));
+    }
+
     #[tokio::test]
     async fn a_long_guest_has_no_more_than_its_share() {
         let throttle = fixed(1.0 / 16.0);
@@ -205,7 +236,8 @@ mod tests {
         Arc::clone(&throttle)
             .pace(guest, begun + HOURS, Arc::clone(&stats))
             .await;
-        let least = (LONG * 2 - STEP).mul_f64(16.0 / throttle.processors);
+        // Little of what it computes is between its polls.
+        let least = (LONG * 3 / 2).mul_f64(16.0 / throttle.processors);
         assert!(begun.elapsed() >= least);
         let told = stats.read("", 0, 0, false).held_back;
         assert!(told >= least.as_secs_f64(), "{told} of {least:?}");
