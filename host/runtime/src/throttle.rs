@@ -27,7 +27,7 @@ const MUST_USE: f64 = 0.25;
 /// How much a guest computes in this lane before it is held back.
 const LONG: Duration = Duration::from_millis(10);
 /// Of all processors, what all guests have that are held back, at least.
-const LEAST: f64 = 1.0 / 64.0;
+const LEAST: f64 = 1.0 / 128.0;
 /// What a guest computes at a time while short requests wait.
 const SLICE: Duration = Duration::from_micros(250);
 /// A guest that gives way sooner waits for something else.
