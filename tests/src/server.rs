@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, RequestBuilder};
 
+use crate::answer::expect_text;
 use crate::builder::{Builder, Until};
 use crate::logs::Logs;
 
@@ -201,6 +202,19 @@ impl Server {
         self.post("/v1/sql")
             .header("content-type", "text/plain")
             .body(statement.into())
+    }
+
+    /// What `/metrics` tells of a plugin, by the metric's whole name.
+    ///
+    /// # Panics
+    /// If there is no such metric of that plugin, or it is no number.
+    pub async fn metric(&self, name: &str, plugin: &str) -> f64 {
+        let answer = self.get("/metrics").send().await.expect("an answer");
+        let text = expect_text(answer, 200).await;
+        let row = format!("{name}{{plugin=\"{plugin}\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&row));
+        let value = value.unwrap_or_else(|| panic!("no {row} in {text}"));
+        value.parse().expect("a number")
     }
 
     /// Everything the server logged, in all its lives.

@@ -19,7 +19,7 @@ use crate::priority::step_back;
 use crate::throttle::Throttle;
 use crate::tick::Pulse;
 use crate::ticket::Ticket;
-use crate::{CallError, Error};
+use crate::{CallError, Error, usage};
 
 /// How long a guest computes before it moves.
 pub(crate) const HEAVY_AFTER: Duration = Duration::from_millis(1);
@@ -132,7 +132,8 @@ impl Future for Mobile {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         let this = &mut *self;
         if let Place::Here(guest) = &mut this.place {
-            Throttle::watch();
+            // What such threads want is what the throttle goes by.
+            usage::watch();
             let polled = guest.as_mut().poll(cx);
             if polled.is_ready() || !this.ticket.heavy.load(Ordering::Relaxed) {
                 return polled;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::metrics::Stats;
 use crate::tick::Pulse;
-use crate::usage::{self, Usage};
+use crate::usage::Usage;
 
 /// How often it is looked at how short requests fare, while a guest computes.
 const SAMPLE: Duration = Duration::from_millis(10);
@@ -91,12 +91,6 @@ impl Throttle {
             turn: tokio::sync::Mutex::default(),
             pulse,
         }
-    }
-
-    /// The calling thread brings requests.
-    #[inline]
-    pub(crate) fn watch() {
-        usage::watch();
     }
 
     /// Runs a guest to its end. It is not held back any more at its deadline.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use lakehouse_tests::{Server, expect_text};
+use lakehouse_tests::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -70,11 +70,8 @@ async fn saturate(server: &Server) {
 
 /// Seconds for which the hostile plugin was held back.
 async fn held_back(server: &Server) -> f64 {
-    let text = expect_text(server.get("/metrics").send().await.unwrap(), 200).await;
-    let name = "lakehouse_plugin_held_back_seconds_total{plugin=\"hostile\"} ";
-    let value = text.lines().find_map(|line| line.strip_prefix(name));
-    let value = value.unwrap_or_else(|| panic!("no {name} in {text}"));
-    value.parse().unwrap()
+    let name = "lakehouse_plugin_held_back_seconds_total";
+    server.metric(name, "hostile").await
 }
 
 #[tokio::test]

@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
-use lakehouse_tests::{Server, expect_status, expect_text};
+use lakehouse_tests::{Server, expect_status};
 
 async fn cpu_seconds(server: &Server, plugin: &str) -> f64 {
-    let text = expect_text(server.get("/metrics").send().await.unwrap(), 200).await;
-    let name = format!("lakehouse_plugin_cpu_seconds_total{{plugin=\"{plugin}\"}} ");
-    let value = text.lines().find_map(|line| line.strip_prefix(&name));
-    let value = value.unwrap_or_else(|| panic!("no {name} in {text}"));
-    value.parse().unwrap()
+    server
+        .metric("lakehouse_plugin_cpu_seconds_total", plugin)
+        .await
 }
 
 #[tokio::test]
