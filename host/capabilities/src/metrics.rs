@@ -1,6 +1,6 @@
 //! The `metrics` interface: plugins' numbers in the host's registry.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,10 +27,21 @@ pub struct MetricsCapability(Arc<Families>);
 #[derive(Debug)]
 struct Families {
     registry: Registry,
-    /// Names that the host reports under.
+    /// Names of lines that the host writes.
     taken: Vec<String>,
-    by_name: RwLock<HashMap<String, Family>>,
+    known: RwLock<Known>,
 }
+
+#[derive(Debug, Default)]
+struct Known {
+    by_name: HashMap<String, Family>,
+    /// The names of all their lines.
+    lines: HashSet<String>,
+}
+
+/// What is put after a name, for each kind of line that stands for it in Prometheus' text.
+const PLAIN: [&str; 1] = [""];
+const HISTOGRAM: [&str; 4] = ["", "_bucket", "_sum", "_count"];
 
 /// All that is reported under one name.
 #[derive(Clone, Debug)]
@@ -46,54 +57,62 @@ impl MetricsCapability {
         Self(Arc::new(Families {
             registry,
             taken,
-            by_name: RwLock::default(),
+            known: RwLock::default(),
         }))
     }
 }
 
 impl Families {
-    /// The family of a name, made by `make` and registered if it is new.
+    /// The family of a name, made by `make` and registered if it is new, with these parts
+    /// of a name.
     fn get<C: Collector + Clone + 'static>(
         &self,
         name: &str,
+        parts: &[&str],
         make: impl FnOnce(Opts) -> prometheus::Result<C>,
         wrap: impl FnOnce(C) -> Family,
     ) -> Result<Family, Error> {
-        if let Some(family) = self.by_name.read().get(name) {
+        if let Some(family) = self.known.read().by_name.get(name) {
             return Ok(family.clone());
         }
         check(name)?;
-        let full = format!("{PREFIX}{name}");
-        if self.taken.contains(&full) {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("metric `{name}`: `{full}` is the host's own"),
-            ));
+        let line = |part: &&str| format!("{PREFIX}{name}{part}");
+        let lines: Vec<String> = parts.iter().map(line).collect();
+        let conflict = |line: &str, whose| {
+            let text = format!("metric `{name}`: `{line}` is {whose}");
+            Err(Error::new(Kind::Conflict, text))
+        };
+        if let Some(line) = lines.iter().find(|line| self.taken.contains(line)) {
+            return conflict(line, "the host's own");
         }
-        let mut by_name = self.by_name.write();
-        if let Some(family) = by_name.get(name) {
+        let mut known = self.known.write();
+        if let Some(family) = known.by_name.get(name) {
             return Ok(family.clone());
         }
-        if by_name.len() >= MAX_NAMES {
+        if let Some(line) = lines.iter().find(|line| known.lines.contains(*line)) {
+            return conflict(line, "another metric's already");
+        }
+        if known.by_name.len() >= MAX_NAMES {
             return Err(Error::new(
                 Kind::Exhausted,
                 format!("plugins have {MAX_NAMES} metrics already; `{name}` is not kept"),
             ));
         }
         let refused = |e| Error::invalid(format!("metric `{name}`")).with_source(e);
-        let opts = Opts::new(full, "Reported by a plugin.");
+        let opts = Opts::new(format!("{PREFIX}{name}"), "Reported by a plugin.");
         let made: C = make(opts).map_err(refused)?;
         self.registry
             .register(Box::new(made.clone()))
             .map_err(refused)?;
         let family = wrap(made);
-        by_name.insert(name.to_owned(), family.clone());
+        known.by_name.insert(name.to_owned(), family.clone());
+        known.lines.extend(lines);
         Ok(family)
     }
 
     fn count(&self, plugin: &str, name: &str, by: u64) -> Result<(), Error> {
         let make = |opts| IntCounterVec::new(opts, &["plugin"]);
-        match self.get(name, make, Family::Counter)? {
+        match self.get(name, &PLAIN, make, Family::Counter)? {
             Family::Counter(counter) => {
                 counter.with_label_values(&[plugin]).inc_by(by);
                 Ok(())
@@ -104,7 +123,7 @@ impl Families {
 
     fn gauge(&self, plugin: &str, name: &str, value: f64) -> Result<(), Error> {
         let make = |opts| GaugeVec::new(opts, &["plugin"]);
-        match self.get(name, make, Family::Gauge)? {
+        match self.get(name, &PLAIN, make, Family::Gauge)? {
             Family::Gauge(gauge) => {
                 gauge.with_label_values(&[plugin]).set(value);
                 Ok(())
@@ -115,7 +134,7 @@ impl Families {
 
     fn observe(&self, plugin: &str, name: &str, value: f64) -> Result<(), Error> {
         let make = |opts| HistogramVec::new(HistogramOpts::from(opts), &["plugin"]);
-        match self.get(name, make, Family::Histogram)? {
+        match self.get(name, &HISTOGRAM, make, Family::Histogram)? {
             Family::Histogram(histogram) => {
                 histogram.with_label_values(&[plugin]).observe(value);
                 Ok(())
@@ -238,7 +257,7 @@ mod tests {
         Families {
             registry: Registry::new(),
             taken: vec!["lakehouse_plugin_traps".to_owned()],
-            by_name: RwLock::default(),
+            known: RwLock::default(),
         }
     }
 
@@ -254,6 +273,25 @@ mod tests {
             .find(|family| family.name() == "lakehouse_plugin_rows")
             .expect("registered");
         assert_eq!(rows.get_metric().len(), 2);
+    }
+
+    #[test]
+    fn no_two_metrics_have_lines_of_one_name() {
+        let families = families();
+        families.observe("a", "seconds", 0.5).expect("kept");
+        families.count("a", "rows_sum", 1).expect("kept");
+        families.observe("b", "seconds", 0.5).expect("kept");
+        families.count("a", "seconds_total", 1).expect("kept");
+        let mut errors = vec![families.observe("b", "rows", 1.0).expect_err("a sum")];
+        for part in ["bucket", "sum", "count"] {
+            let error = families.count("b", &format!("seconds_{part}"), 1);
+            errors.push(error.expect_err(part));
+        }
+        for error in errors {
+            assert_eq!(error.kind(), Kind::Conflict, "{error}");
+            assert!(error.to_string().contains("another metric's"), "{error}");
+        }
+        assert_eq!(families.registry.gather().len(), 3);
     }
 
     #[test]
