@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
@@ -16,6 +16,9 @@ use wasmtime_wasi_http::WasiBody;
 use crate::ticket::{Failure, Guard};
 
 pub use wasmtime_wasi_http::Error as BodyError;
+
+/// As many bytes of a body go on in one piece, if they are there.
+const PIECE: usize = 64 << 10;
 
 /// A guest at work.
 pub(crate) type Guest<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -139,6 +142,44 @@ impl Body {
         }
     }
 
+    /// What comes next. Most guests write 4 KiB at a time, and each piece costs the client a
+    /// chunk to read and the system a call or two, so those that are there are joined.
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
+        let read = match self.ahead.take() {
+            Some(read) => read,
+            None => ready!(Pin::new(&mut self.inner).poll_frame(cx)),
+        };
+        let Some(Ok(frame)) = read else {
+            return Poll::Ready(read);
+        };
+        let first = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+        };
+        let mut length = first.len();
+        let mut more = Vec::new();
+        while length < PIECE
+            && let Poll::Ready(read) = Pin::new(&mut self.inner).poll_frame(cx)
+        {
+            match read {
+                Some(Ok(frame)) if frame.is_data() => {
+                    let data = frame.into_data();
+                    length += data.as_ref().map_or(0, Bytes::len);
+                    more.extend(data);
+                }
+                end => {
+                    self.ahead = Some(end);
+                    break;
+                }
+            }
+        }
+        if more.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        more.insert(0, first);
+        Poll::Ready(Some(Ok(Frame::data(more.concat().into()))))
+    }
+
     /// As the guest is handed it.
     pub(crate) fn into_wasi(mut self) -> WasiBody {
         match self.guard {
@@ -157,15 +198,7 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.drive(cx);
-        let frame = match self.ahead.take() {
-            Some(frame) => frame,
-            None => {
-                let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-                // It waited for this to be taken, and is often through with that.
-                self.drive(cx);
-                frame
-            }
-        };
+        let frame = ready!(self.next(cx));
         let Some(guard) = &mut self.guard else {
             return Poll::Ready(frame);
         };
@@ -196,7 +229,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.guard.is_none() && self.inner.is_end_stream()
+        self.guard.is_none() && self.ahead.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -236,5 +269,82 @@ impl From<Failure> for BodyError {
             Failure::TooLong(limit) => Self::HttpResponseBodySize(Some(limit)),
             Failure::Trap(_) | Failure::Cancelled => Self::HttpResponseIncomplete,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Waker;
+
+    use http::HeaderMap;
+
+    use super::*;
+
+    /// A body that gives one of these a poll; where there is none, it waits.
+    struct Script(VecDeque<Option<Frame<Bytes>>>);
+
+    impl http_body::Body for Script {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            match self.0.pop_front() {
+                Some(None) => Poll::Pending,
+                frame => Poll::Ready(frame.flatten().map(Ok)),
+            }
+        }
+    }
+
+    fn piece(length: usize) -> Option<Frame<Bytes>> {
+        Some(Frame::data(vec![length as u8; length].into()))
+    }
+
+    fn trailers() -> Option<Frame<Bytes>> {
+        Some(Frame::trailers(HeaderMap::new()))
+    }
+
+    /// What comes of it: the lengths of pieces, 0 for trailers, and none where it waits.
+    fn read(script: impl Into<VecDeque<Option<Frame<Bytes>>>>) -> Vec<Option<usize>> {
+        let mut body = Body::new(Script(script.into()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut read = Vec::new();
+        loop {
+            match Pin::new(&mut body).poll_frame(&mut cx) {
+                Poll::Pending => read.push(None),
+                Poll::Ready(None) => return read,
+                Poll::Ready(Some(frame)) => {
+                    let data = frame.unwrap().into_data().unwrap_or_default();
+                    read.push(Some(data.len()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_that_are_there_are_joined() {
+        assert_eq!(read([]), []);
+        assert_eq!(read([piece(1)]), [Some(1)]);
+        assert_eq!(read([piece(1), piece(2), piece(3)]), [Some(6)]);
+        assert_eq!(read([piece(1), None, piece(2)]), [Some(1), Some(2)]);
+        assert_eq!(read([None, piece(1)]), [None, Some(1)]);
+        assert_eq!(read([piece(1), trailers()]), [Some(1), Some(0)]);
+        let three = [piece(PIECE - 1), piece(1), piece(1)];
+        assert_eq!(read(three), [Some(PIECE), Some(1)]);
+        assert_eq!(read([piece(PIECE), piece(1)]), [Some(PIECE), Some(1)]);
+    }
+
+    #[test]
+    fn joined_pieces_keep_their_order() {
+        let mut body = Body::new(Script([piece(1), piece(2), piece(3)].into()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) else {
+            panic!("nothing there");
+        };
+        assert_eq!(frame.into_data().unwrap(), &[1, 2, 2, 3, 3, 3][..]);
+        assert!(!body.is_end_stream());
     }
 }

@@ -11,6 +11,12 @@ type Sent = (
     Box<dyn Future<Output = Result<(), Error>> + Send>,
 );
 
+/// How much of a body a guest may write at once.
+const WRITE: usize = 32 << 10;
+/// How often before any of that is taken, and once more: most guests write 4 KiB at a time, and
+/// would wait for each of these otherwise.
+const WRITES: usize = 15;
+
 /// Sends the requests that the plugin is granted, and refuses the others.
 pub(crate) struct Hooks(pub(crate) Arc<Shared>);
 
@@ -54,5 +60,13 @@ impl WasiHttpHooks for Hooks {
                 Box::new(std::future::ready(Err(error)))
             }
         }
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        WRITES
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        WRITE
     }
 }
