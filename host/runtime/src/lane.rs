@@ -142,8 +142,9 @@ impl Future for Mobile {
                 let guest = lakehouse_trace::scope(lakehouse_trace::current(), guest);
                 let plugin = &this.ticket.plugin;
                 let throttle = Arc::clone(&plugin.lane.throttle);
-                let deadline = this.ticket.deadline.into();
-                let paced = throttle.pace(guest, deadline, Arc::clone(&plugin.stats));
+                let (request, stats) = (Arc::clone(&this.ticket), Arc::clone(&plugin.stats));
+                let deadline = request.deadline.into();
+                let paced = throttle.pace(guest, move || request.passed(), deadline, stats);
                 this.place = Place::There(plugin.lane.threads.spawn(paced));
             }
         }

@@ -24,8 +24,12 @@ const MAY_WAIT: f64 = 0.03;
 /// this is made leave less than that there, however many come: they are not to be held
 /// back for each other.
 const MUST_USE: f64 = 0.25;
-/// How much a guest computes in this lane before it is held back.
+/// How much a guest costs in this lane before it is held back.
 const LONG: Duration = Duration::from_millis(10);
+/// Or how many bytes it has answered.
+const MUCH: u64 = 1 << 20;
+/// What it costs to send a byte, in nanoseconds, about. The threads that bring requests do.
+const SENDING: u64 = 1;
 /// Of all processors, what all guests have that are held back, at least.
 const LEAST: f64 = 1.0 / 128.0;
 /// What a guest computes at a time while short requests wait.
@@ -48,22 +52,32 @@ struct State {
     share: f64,
     sampled: Instant,
     usage: Usage,
+    /// What it has cost since to send the answers of such guests.
+    sending: Duration,
 }
 
-/// What a guest has computed in the lane.
+/// What a guest has cost in the lane.
 #[derive(Debug, Default)]
-struct Computed {
+struct Cost {
     all: Duration,
+    /// Bytes of its answer.
+    answered: u64,
     /// For which it has not waited yet.
     step: Duration,
 }
 
-impl Computed {
-    /// Adds to it; returns for what it is to wait now. It never is for what it computed
-    /// before it was long, or while nobody waited.
+impl Cost {
+    /// What it costs to send what it has answered since, if these are the bytes by now.
+    fn sending(&mut self, answered: u64) -> Duration {
+        let since = answered - std::mem::replace(&mut self.answered, answered);
+        Duration::from_nanos(since * SENDING)
+    }
+
+    /// Adds to it; returns for what it is to wait now. It never is for what it cost before it
+    /// was long, or while nobody waited.
     fn add(&mut self, time: Duration, others_wait: bool) -> Option<Duration> {
         self.all += time;
-        if self.all < LONG || !others_wait {
+        if (self.all < LONG && self.answered < MUCH) || !others_wait {
             self.step = Duration::ZERO;
             return None;
         }
@@ -87,29 +101,35 @@ impl Throttle {
                 share,
                 sampled: Instant::now(),
                 usage: Usage::now(),
+                sending: Duration::ZERO,
             }),
             turn: tokio::sync::Mutex::default(),
             pulse,
         }
     }
 
-    /// Runs a guest to its end. It is not held back any more at its deadline.
+    /// Runs a guest to its end, which has answered so many bytes by now. It is not held back
+    /// any more at its deadline.
     pub(crate) async fn pace<F: Future>(
         self: Arc<Self>,
         guest: F,
+        answered: impl Fn() -> u64,
         deadline: Instant,
         stats: Arc<Stats>,
     ) -> F::Output {
         let mut guest = pin!(guest);
-        let mut computed = Computed::default();
+        let mut cost = Cost::default();
+        cost.sending(answered());
         loop {
             let ended = poll_fn(|cx| {
-                let _hurry = (self.share() < 1.0).then(|| self.pulse.hurry(SLICE));
+                let _hurry = (self.share(Duration::ZERO) < 1.0).then(|| self.pulse.hurry(SLICE));
                 let begun = ThreadTime::now();
                 if let Poll::Ready(output) = guest.as_mut().poll(cx) {
                     return Poll::Ready(Ok(output));
                 }
-                match computed.add(begun.elapsed(), self.share() < 1.0) {
+                let sending = cost.sending(answered());
+                let others_wait = self.share(sending) < 1.0;
+                match cost.add(begun.elapsed() + sending, others_wait) {
                     Some(step) => Poll::Ready(Err(step)),
                     None => Poll::Pending,
                 }
@@ -125,27 +145,30 @@ impl Throttle {
         }
     }
 
-    /// Waits until a guest that has computed for so long may go on.
-    async fn hold_back(&self, computed: Duration) {
+    /// Waits until a guest that has cost so much may go on.
+    async fn hold_back(&self, spent: Duration) {
         let _turn = self.turn.lock().await;
-        let share = self.share();
+        let share = self.share(Duration::ZERO);
         if share < 1.0 {
-            sleep(computed.div_f64(share * self.processors)).await;
+            sleep(spent.div_f64(share * self.processors)).await;
         }
     }
 
-    /// What guests may have now.
-    fn share(&self) -> f64 {
+    /// What guests may have now, of which one has had so much sent.
+    fn share(&self, sending: Duration) -> f64 {
         let mut state = self.state.lock();
+        state.sending += sending;
         let now = Instant::now();
         let over = now - state.sampled;
         if over >= self.every {
             let usage = Usage::now();
-            let had = usage.since(state.usage);
+            // What long answers cost is not for short requests.
+            let had = usage.since(state.usage).without(state.sending);
             *state = State {
                 share: self.adapt(state.share, had, over),
                 sampled: now,
                 usage,
+                sending: Duration::ZERO,
             };
         }
         state.share
@@ -165,6 +188,8 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     /// Longer than any test.
@@ -210,16 +235,41 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_waits_for_what_it_computes_while_others_wait() {
-        let mut computed = Computed::default();
-        assert_eq!(computed.add(LONG - STEP * 2, true), None);
-        assert_eq!(computed.add(STEP, true), None);
-        assert_eq!(computed.add(STEP, true), Some(STEP));
-        assert_eq!(computed.add(STEP / 2, true), None);
-        assert_eq!(computed.add(STEP, true), Some(STEP * 3 / 2));
-        assert_eq!(computed.add(LONG * 100, false), None);
-        assert_eq!(computed.add(STEP / 2, true), None);
-        assert_eq!(computed.add(STEP / 2, true), Some(STEP));
+    fn a_guest_waits_for_what_it_costs_while_others_wait() {
+        let mut cost = Cost::default();
+        assert_eq!(cost.add(LONG - STEP * 2, true), None);
+        assert_eq!(cost.add(STEP, true), None);
+        assert_eq!(cost.add(STEP, true), Some(STEP));
+        assert_eq!(cost.add(STEP / 2, true), None);
+        assert_eq!(cost.add(STEP, true), Some(STEP * 3 / 2));
+        assert_eq!(cost.add(LONG * 100, false), None);
+        assert_eq!(cost.add(STEP / 2, true), None);
+        assert_eq!(cost.add(STEP / 2, true), Some(STEP));
+    }
+
+    #[test]
+    fn a_guest_waits_for_what_it_answers_while_others_wait() {
+        let mut cost = Cost::default();
+        let first = cost.sending(MUCH - 1);
+        assert_eq!(first, Duration::from_nanos((MUCH - 1) * SENDING));
+        assert_eq!(cost.add(STEP, true), None);
+        assert_eq!(cost.sending(MUCH - 1), Duration::ZERO);
+        assert_eq!(cost.sending(MUCH), Duration::from_nanos(SENDING));
+        assert_eq!(cost.add(STEP, true), Some(STEP));
+    }
+
+    #[test]
+    fn sending_long_answers_is_not_for_short_requests() {
+        let throttle = fixed(1.0);
+        let second = Duration::from_secs(1);
+        let had = Usage {
+            threads: 1,
+            ran: second.mul_f64(0.5 * throttle.processors),
+            waited: second / 2,
+        };
+        let sending = second.mul_f64(0.3 * throttle.processors);
+        assert_eq!(throttle.adapt(1.0, had, second), 0.25);
+        assert_eq!(throttle.adapt(1.0, had.without(sending), second), 1.0);
     }
 
     #[tokio::test]
@@ -228,7 +278,7 @@ mod tests {
         let (begun, stats) = (Instant::now(), Arc::<Stats>::default());
         let guest = compute(LONG * 3);
         Arc::clone(&throttle)
-            .pace(guest, begun + HOURS, Arc::clone(&stats))
+            .pace(guest, || 0, begun + HOURS, Arc::clone(&stats))
             .await;
         // Little of what it computes is between its polls.
         let least = (LONG * 3 / 2).mul_f64(16.0 / throttle.processors);
@@ -238,14 +288,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_long_answer_has_no_more_than_its_share() {
+        let throttle = fixed(1.0 / 16.0);
+        let (begun, stats) = (Instant::now(), Arc::<Stats>::default());
+        let answered = AtomicU64::new(0);
+        let guest = async {
+            for _ in 0..16 {
+                answered.fetch_add(MUCH, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        };
+        let answered = || answered.load(Ordering::Relaxed);
+        Arc::clone(&throttle)
+            .pace(guest, answered, begun + HOURS, Arc::clone(&stats))
+            .await;
+        let sent = Duration::from_nanos(15 * MUCH * SENDING);
+        assert!(begun.elapsed() >= sent.mul_f64(16.0 / throttle.processors));
+        assert!(stats.read("", 0, 0, false).held_back > 0.0);
+    }
+
+    #[tokio::test]
     async fn others_are_not_held_back() {
         let never = Instant::now() + HOURS;
         let stats = Arc::<Stats>::default();
         fixed(1.0)
-            .pace(compute(LONG * 3), never, Arc::clone(&stats))
+            .pace(compute(LONG * 3), || 0, never, Arc::clone(&stats))
             .await;
         fixed(1e-9)
-            .pace(compute(LONG / 4), never, Arc::clone(&stats))
+            .pace(compute(LONG / 4), || 0, never, Arc::clone(&stats))
             .await;
         assert_eq!(stats.read("", 0, 0, false).held_back, 0.0);
     }
@@ -254,7 +324,7 @@ mod tests {
     async fn nobody_is_held_back_after_the_deadline() {
         let deadline = Instant::now() + LONG * 3;
         fixed(1e-9)
-            .pace(compute(LONG * 3), deadline, Arc::default())
+            .pace(compute(LONG * 3), || 0, deadline, Arc::default())
             .await;
         assert!(Instant::now() >= deadline);
     }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -52,6 +52,8 @@ pub(crate) struct Ticket {
     started: Instant,
     /// The guest computes for long.
     pub(crate) heavy: AtomicBool,
+    /// Bytes of its answer that the caller has.
+    passed: AtomicU64,
     /// The caller is gone before the end.
     cancelled: AtomicBool,
     /// The caller has all it wanted.
@@ -80,6 +82,7 @@ impl Ticket {
             deadline,
             started,
             heavy: AtomicBool::new(false),
+            passed: AtomicU64::new(0),
             cancelled: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
             settled: AtomicBool::new(false),
@@ -101,6 +104,11 @@ impl Ticket {
     /// Runs a closure on behalf of the request.
     pub(crate) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
         lakehouse_trace::enter(Some(self.cause.clone()), work)
+    }
+
+    /// How many bytes of its answer the caller has.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -216,6 +224,8 @@ impl Guard {
             .allowed
             .checked_sub(bytes)
             .ok_or_else(|| self.too_long())?;
+        let passed = self.ticket.plugin.spec.limits.response - self.allowed;
+        self.ticket.passed.store(passed, Ordering::Relaxed);
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(bytes);
             if *remaining == 0 {

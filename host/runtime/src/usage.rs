@@ -57,6 +57,14 @@ impl Usage {
         all
     }
 
+    /// All but this much time on a processor.
+    pub(crate) fn without(self, ran: Duration) -> Self {
+        Self {
+            ran: self.ran.saturating_sub(ran),
+            ..self
+        }
+    }
+
     /// What was had since.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
