@@ -79,6 +79,7 @@ pub use error::{CallError, Error, Refusal, Step};
 pub use inspect::{Import, Inspection, Provider};
 pub use lakehouse_trace::Cause;
 pub use metrics::PluginMetrics;
+pub use priority::come_first;
 pub use runtime::Runtime;
 pub use spec::{Code, Limits, PluginSpec, RuntimeConfig};
 pub use staged::{Retired, Staged, Swapped, Watch};

@@ -56,6 +56,7 @@ impl Thread {
         std::thread::Builder::new()
             .name(format!("http-{number}"))
             .spawn(move || {
+                lakehouse_runtime::come_first();
                 runtime.block_on(stop.cancelled());
                 runtime.shutdown_background();
             })?;
