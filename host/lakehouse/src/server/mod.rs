@@ -3,6 +3,7 @@
 mod activity;
 mod connection;
 mod threads;
+mod turn;
 
 use std::io;
 use std::sync::Arc;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::turn;
+
 /// The threads: one for each processor, and one that has work where another has run out of
 /// it. Once this is dropped, each ends with what it does at that moment.
 pub struct Threads {
@@ -51,7 +53,11 @@ impl Threads {
 
 impl Thread {
     fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(turn::ask)
+            .on_thread_unpark(turn::go_on)
+            .build()?;
         let tasks = runtime.handle().clone();
         std::thread::Builder::new()
             .name(format!("http-{number}"))
