@@ -197,13 +197,22 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.drive(cx);
-        let frame = ready!(self.next(cx));
-        let Some(guard) = &mut self.guard else {
+        let this = &mut *self;
+        this.drive(cx);
+        let frame = ready!(this.next(cx));
+        let Some(guard) = &mut this.guard else {
             return Poll::Ready(frame);
         };
         Poll::Ready(match frame {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                let allowed = guard.allowed();
+                // As much as may pass does, whatever it was joined with.
+                if let Some(data) = frame.data_mut()
+                    && (1..data.len()).contains(&allowed)
+                {
+                    let rest = data.split_off(allowed);
+                    this.ahead = Some(Some(Ok(Frame::data(rest))));
+                }
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 match guard.pass(length) {
                     Ok(()) => Some(Ok(frame)),

@@ -214,6 +214,11 @@ impl Guard {
         Ok(())
     }
 
+    /// How many bytes of the body may still pass.
+    pub(crate) fn allowed(&self) -> usize {
+        usize::try_from(self.allowed).unwrap_or(usize::MAX)
+    }
+
     /// Counts bytes of the body that are about to pass.
     ///
     /// # Errors
