@@ -24,7 +24,8 @@ from harness import verdict
 from hello import load
 
 CRIMES = [
-    "spin", "recurse", "allocate", "trap", "panic", "exit", "silent", "log", "log-forever",
+    "spin", "spin-late", "recurse", "allocate", "trap", "panic", "exit", "silent", "log", "log-forever",
+    "files", "environment", "sockets", "fetch", "ignore", "stall",
     "endless", "announced", "short", "long", "headers", "header", "hold", "hand-over",
 ]  # fmt: skip
 
