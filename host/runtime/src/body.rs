@@ -287,25 +287,18 @@ mod tests {
     use std::task::Waker;
 
     use http::HeaderMap;
+    use http_body_util::StreamBody;
 
     use super::*;
 
     /// A body that gives one of these a poll; where there is none, it waits.
-    struct Script(VecDeque<Option<Frame<Bytes>>>);
-
-    impl http_body::Body for Script {
-        type Data = Bytes;
-        type Error = BodyError;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-            match self.0.pop_front() {
-                Some(None) => Poll::Pending,
-                frame => Poll::Ready(frame.flatten().map(Ok)),
-            }
-        }
+    fn script(reads: impl Into<VecDeque<Option<Frame<Bytes>>>>) -> Body {
+        let mut reads = reads.into();
+        let stream = futures::stream::poll_fn(move |_| match reads.pop_front() {
+            Some(None) => Poll::Pending,
+            frame => Poll::Ready(frame.flatten().map(Ok::<_, BodyError>)),
+        });
+        Body::new(StreamBody::new(stream))
     }
 
     fn piece(length: usize) -> Option<Frame<Bytes>> {
@@ -317,8 +310,8 @@ mod tests {
     }
 
     /// What comes of it: the lengths of pieces, 0 for trailers, and none where it waits.
-    fn read(script: impl Into<VecDeque<Option<Frame<Bytes>>>>) -> Vec<Option<usize>> {
-        let mut body = Body::new(Script(script.into()));
+    fn read(reads: impl Into<VecDeque<Option<Frame<Bytes>>>>) -> Vec<Option<usize>> {
+        let mut body = script(reads);
         let mut cx = Context::from_waker(Waker::noop());
         let mut read = Vec::new();
         loop {
@@ -348,7 +341,7 @@ mod tests {
 
     #[test]
     fn joined_pieces_keep_their_order() {
-        let mut body = Body::new(Script([piece(1), piece(2), piece(3)].into()));
+        let mut body = script([piece(1), piece(2), piece(3)]);
         let mut cx = Context::from_waker(Waker::noop());
         let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) else {
             panic!("nothing there");

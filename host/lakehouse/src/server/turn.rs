@@ -27,7 +27,7 @@ struct Turn {
 /// The calling thread's event loop has nothing left to do, and is about to ask for events.
 pub fn ask() {
     TURN.with(|turn| {
-        if turn.is_long(Instant::now()) {
+        if turn.ask(Instant::now()) {
             thread::yield_now();
             turn.begin(Instant::now());
         }
@@ -47,8 +47,8 @@ impl Turn {
         }
     }
 
-    /// Whether others are to go first, now that events are asked for.
-    fn is_long(&self, now: Instant) -> bool {
+    /// Events are asked for: tells whether others are to go first.
+    fn ask(&self, now: Instant) -> bool {
         self.asked.set(now);
         now - self.began.get() >= LONG
     }
@@ -76,18 +76,18 @@ mod tests {
         let turn = Turn::new(now);
         // Asks again and again, and always has something to do.
         for _ in 0..LONG.as_micros() / 10 {
-            assert!(!turn.is_long(now));
+            assert!(!turn.ask(now));
             now += short;
             turn.go_on(now);
             now += short * 9;
         }
-        assert!(turn.is_long(now));
+        assert!(turn.ask(now));
         turn.begin(now);
-        assert!(!turn.is_long(now));
+        assert!(!turn.ask(now));
         // Each wait is a pause.
         for _ in 0..10 {
             now += LONG / 2;
-            assert!(!turn.is_long(now));
+            assert!(!turn.ask(now));
             now += PAUSE;
             turn.go_on(now);
         }
